@@ -1,0 +1,146 @@
+//! Who was refused, and why: events for a security log.
+//!
+//! The names are those of the OWASP Application Logging Vocabulary where it has one. An event holds no
+//! token, secret, code or password, and no query string (tokens end up there); what comes from the client
+//! is escaped when it is written, so that nobody can forge a line of the log (OWASP ASVS 5.0, 16.2.5 and
+//! 16.4.1).
+
+use std::{fmt, net::IpAddr, time::SystemTime};
+
+use http::StatusCode;
+
+/// What happened, in the OWASP Application Logging Vocabulary.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+#[non_exhaustive]
+pub enum AuditKind {
+    /// Credentials were presented and not accepted.
+    AuthnLoginFail,
+    /// A bearer token was missing or not accepted. (The vocabulary names the creation, revocation and
+    /// reuse of tokens; this one is formed after them.)
+    AuthnTokenFail,
+    /// The party is known and may not do this.
+    AuthzFail,
+    /// A limit was exceeded.
+    ExcessRateLimitExceeded,
+    /// The request was not well-formed.
+    InputValidationFail,
+    /// Something that the check needs (a store, the random generator) failed, and the request was refused
+    /// for it. (Formed after the vocabulary's `sys_` events.)
+    SysDependencyFail,
+}
+
+impl AuditKind {
+    /// The name in the vocabulary, which never changes.
+    #[must_use]
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::AuthnLoginFail => "authn_login_fail",
+            Self::AuthnTokenFail => "authn_token_fail",
+            Self::AuthzFail => "authz_fail",
+            Self::ExcessRateLimitExceeded => "excess_rate_limit_exceeded",
+            Self::InputValidationFail => "input_validation_fail",
+            Self::SysDependencyFail => "sys_dependency_fail",
+        }
+    }
+}
+
+impl fmt::Display for AuditKind {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(self.as_str())
+    }
+}
+
+/// One thing that happened at the door.
+///
+/// `Display` writes it as one line of `name=value` pairs in which text from the client is quoted and its
+/// control characters are escaped.
+#[derive(Clone, Debug)]
+#[non_exhaustive]
+pub struct AuditEvent<'a> {
+    /// What happened.
+    pub kind: AuditKind,
+    /// When, by the clock of the layer that saw it.
+    pub at: SystemTime,
+    /// The layer that saw it (`jwt`, `rate_limit`).
+    pub layer: &'static str,
+    /// The stable code of the refusal.
+    pub code: &'static str,
+    /// The status that was answered.
+    pub status: StatusCode,
+    /// The request's method.
+    pub method: &'a str,
+    /// The request's path, without its query.
+    pub path: &'a str,
+    /// The address on the other end of the connection, which may be a proxy's.
+    pub peer: Option<IpAddr>,
+    /// Who asked, if that was already proven.
+    pub subject: Option<&'a str>,
+}
+
+impl fmt::Display for AuditEvent<'_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let Self {
+            kind,
+            layer,
+            code,
+            status,
+            ..
+        } = self;
+        write!(
+            f,
+            "event={kind} layer={layer} code={code} status={}",
+            status.as_u16()
+        )?;
+        write!(f, " method={:?} path={:?}", self.method, self.path)?;
+        if let Some(peer) = self.peer {
+            write!(f, " peer={peer}")?;
+        }
+        self.subject
+            .map_or(Ok(()), |subject| write!(f, " subject={subject:?}"))
+    }
+}
+
+/// Takes events.
+///
+/// It is called while the request waits: hand the event to a queue if writing it takes time. Closures are
+/// sinks too.
+pub trait AuditSink: Send + Sync + 'static {
+    /// Takes one event. It must not panic.
+    fn record(&self, event: &AuditEvent<'_>);
+}
+
+impl<F: Fn(&AuditEvent<'_>) + Send + Sync + 'static> AuditSink for F {
+    fn record(&self, event: &AuditEvent<'_>) {
+        self(event);
+    }
+}
+
+/// Drops every event: the sink of a layer that was given no other.
+#[derive(Clone, Copy, Debug, Default)]
+pub struct NoAudit;
+
+impl AuditSink for NoAudit {
+    fn record(&self, _event: &AuditEvent<'_>) {}
+}
+
+/// Writes every event to `tracing`, at level `WARN` under the target `portcullis::audit`.
+#[cfg(feature = "tracing")]
+#[derive(Clone, Copy, Debug, Default)]
+pub struct TracingAudit;
+
+#[cfg(feature = "tracing")]
+impl AuditSink for TracingAudit {
+    fn record(&self, event: &AuditEvent<'_>) {
+        tracing::warn!(
+            target: "portcullis::audit",
+            event = event.kind.as_str(),
+            layer = event.layer,
+            code = event.code,
+            status = event.status.as_u16(),
+            method = ?event.method,
+            path = ?event.path,
+            peer = event.peer.map(tracing::field::display),
+            subject = event.subject.map(tracing::field::debug),
+        );
+    }
+}

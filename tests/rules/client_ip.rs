@@ -1,0 +1,1 @@
+//! Rules: client_ip.

@@ -1,0 +1,1 @@
+//! Rules: rate_limit.
