@@ -1,8 +1,25 @@
 //! Whose request it is.
 
-use std::net::SocketAddr;
+mod error;
+mod forwarded;
+mod header;
+mod hops;
+mod node;
+mod proxies;
+mod scheme;
+
+use std::net::{IpAddr, SocketAddr};
 
 use http::Extensions;
+
+pub use self::{
+    error::{ClientIpError, ClientIpErrorKind},
+    header::ForwardedHeader,
+    hops::MAX_HOPS,
+    proxies::TrustedProxies,
+    scheme::{RequestScheme, TlsConnection},
+};
+use crate::head::RequestHead;
 
 /// The address on the other end of the connection, for servers that leave it to the application.
 ///
@@ -22,4 +39,10 @@ pub fn peer_addr(extensions: &Extensions) -> Option<SocketAddr> {
             .map(|peer| peer.0)
     });
     own
+}
+
+/// The IP address of the peer, IPv4-mapped IPv6 as IPv4, and only if it is somebody's.
+fn peer_ip(request: RequestHead<'_>) -> Option<IpAddr> {
+    let ip = peer_addr(request.extensions())?.ip().to_canonical();
+    (!ip.is_unspecified()).then_some(ip)
 }
