@@ -1,4 +1,46 @@
-#![doc = "The door of a Rust web service."]
+//! The door of a Rust web service: tower layers that verify tokens, limit rates and set security headers,
+//! for axum, hyper, tonic and any other tower service.
+//!
+//! # The layers, in the order in which a request meets them
+//!
+//! | layer | refuses with | feature |
+//! |---|---|---|
+//! | [`SecurityHeadersLayer`](headers::SecurityHeadersLayer) | (it only adds) | `headers` |
+//! | [`HttpsRedirectLayer`](headers::HttpsRedirectLayer) | 308 to HTTPS | `headers` |
+//! | [`RateLimitLayer`](rate_limit::RateLimitLayer) | 429, `Retry-After` | `rate-limit` |
+//! | [`JwtAuthLayer`](jwt::JwtAuthLayer) | 401, `WWW-Authenticate` | `jwt` |
+//!
+//! The headers stand outermost, so that every answer has them, refusals included. The limit stands before
+//! the token's verification, so that nobody can make the service verify signatures without end.
+//!
+//! # What carries them
+//!
+//! - [`guard`]: the chassis. It polls, refuses and tells; a layer only checks.
+//! - [`problem`], [`audit`]: what a refused client is told, and what the security log is.
+//! - [`client_ip`]: whose request it is, behind proxies that were named and no others.
+//! - [`principal`]: who is asking, whichever way it was proven.
+//! - [`clock`], [`secret`], [`random`], [`config`]: time, secrets, randomness, and configuration errors.
+//!
+//! Every check is also a plain function of its input and the time, to be called without tower:
+//! [`JwtVerifier::verify`](jwt::JwtVerifier::verify), [`ClientIp::resolve`](client_ip::ClientIp::resolve).
+//!
+//! # Promises
+//!
+//! - No request is let through because something failed, unless a method named `dangerous_` or
+//!   `on_store_error` was told so.
+//! - A refused request costs its client's quota nothing.
+//! - No secret and no token reaches a log, an error or a `Debug`.
+//! - Security headers stand on every response, and a handler's own are neither replaced nor doubled.
+//! - Memory is bounded: what may be forgotten (counters) is, what may not is refused when full.
+//! - Nothing is process-wide: two verifiers, stores or clocks never meet.
+//!
+//! # Features
+//!
+//! One for each module, as the table says; `full` is all of them. `aws-lc` (default) or `rust-crypto` is the
+//! crypto backend; with both, `aws-lc` is used. `axum` adds extractors and reads axum's `ConnectInfo`;
+//! `tracing` adds [`TracingAudit`](audit::TracingAudit). A feature adds API and never changes what other
+//! code does.
+
 #![cfg_attr(docsrs, feature(doc_cfg))]
 
 pub mod audit;
@@ -23,3 +65,8 @@ pub mod jwt;
 pub mod rate_limit;
 #[cfg(feature = "rate-limit")]
 pub mod store;
+
+/// The README's example compiles.
+#[cfg(all(doctest, feature = "full"))]
+#[doc = include_str!("../README.md")]
+mod readme {}
