@@ -8,7 +8,7 @@ use super::error::ClientIpErrorKind;
 pub const MAX_HOPS: usize = 32;
 
 /// How long one element may be, in bytes.
-const MAX_ELEMENT: usize = 1024;
+pub(super) const MAX_ELEMENT: usize = 1024;
 
 /// The elements of a list header, last one first, without the space around them.
 ///

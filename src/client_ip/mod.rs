@@ -1,23 +1,80 @@
-//! Whose request it is.
+//! Whose request it is: the client's address, when proxies stand before the server.
+//!
+//! A forwarding header is believed only as far as trusted proxies have written it, so lists are read from
+//! the right, where the nearest proxy appends, and never further than asked. An address that cannot be
+//! determined is an error that refuses the request; there is no empty or guessed address.
+//!
+//! | the server stands | choose |
+//! |---|---|
+//! | on the internet itself | [`ClientIp::peer`] |
+//! | behind proxies of known addresses | [`ClientIp::trusted_ranges`] |
+//! | behind a fixed number of proxies, reachable through them only | [`ClientIp::trusted_count`], [`ClientIp::rightmost`] |
+//! | behind a service that sets a header of its own | [`ClientIp::header`] with [`ClientIp::trusted_peers`] |
+//!
+//! - An IPv4-mapped IPv6 address is the IPv4 address it stands for (RFC 4291 section 2.5.5.2), in headers,
+//!   ranges, keys and for the peer alike. A dotted quad at the end of another IPv6 address is only notation.
+//! - Several lines of a header are one list (RFC 9110 section 5.2).
+//! - An empty element is malformed. To skip it, as RFC 9110 section 5.6.1 has it for lists in general, would
+//!   put in its place what stands to its left, and that may be the client's.
+//! - A rate limit counts by [`IpKey`], which holds IPv4 addresses whole and IPv6 addresses by their network.
+//!
+//! # What it rests on
+//!
+//! The server must know its peer: see [`PeerAddr`]. On a Unix socket there is none; let the application put
+//! in `127.0.0.1` if only the proxy can open the socket. A proxy must append to the chosen header or
+//! overwrite it; one that passes it on untouched passes on the client's word.
+//!
+//! # Example
+//!
+//! ```
+//! use http::Request;
+//! use portcullis::client_ip::{ClientIp, ForwardedHeader, PeerAddr, TrustedProxies};
+//!
+//! let proxies = TrustedProxies::new(["10.0.0.0/8"])?;
+//! let client = ClientIp::trusted_ranges(ForwardedHeader::XForwardedFor, proxies);
+//!
+//! let request = |peer: &str| {
+//!     Request::builder()
+//!         .header("x-forwarded-for", "203.0.113.9, 198.51.100.7, 10.0.0.2")
+//!         .extension(PeerAddr(peer.parse().unwrap()))
+//!         .body(())
+//!         .unwrap()
+//! };
+//! // Through a proxy: the nearest address that is none of ours. What stands to its left is its own claim.
+//! let proxied = client.resolve((&request("10.0.0.1:4711")).into());
+//! assert_eq!(proxied, Ok("198.51.100.7".parse().unwrap()));
+//! // Past the proxies: the peer, whatever it claims.
+//! let direct = client.resolve((&request("192.0.2.1:4711")).into());
+//! assert_eq!(direct, Ok("192.0.2.1".parse().unwrap()));
+//! # Ok::<(), portcullis::config::ConfigError>(())
+//! ```
 
 mod error;
+#[cfg(feature = "axum")]
+mod extract;
 mod forwarded;
 mod header;
 mod hops;
+mod key;
 mod node;
 mod proxies;
 mod scheme;
+mod strategy;
 
 use std::net::{IpAddr, SocketAddr};
 
 use http::Extensions;
 
+#[cfg(feature = "axum")]
+pub use self::extract::ClientAddr;
 pub use self::{
     error::{ClientIpError, ClientIpErrorKind},
     header::ForwardedHeader,
     hops::MAX_HOPS,
+    key::{IpKey, Ipv6Prefix},
     proxies::TrustedProxies,
     scheme::{RequestScheme, TlsConnection},
+    strategy::ClientIp,
 };
 use crate::head::RequestHead;
 
