@@ -1,0 +1,178 @@
+//! What the layer does to each request and response.
+
+use std::sync::Arc;
+
+use http::{HeaderMap, HeaderName, Request, Response, StatusCode};
+
+use super::{
+    csp::{CspNonce, Template},
+    merge::merge,
+};
+use crate::{
+    audit::AuditKind,
+    guard::{Check, Guard, Refusals},
+    head::RequestHead,
+    problem::Rejection,
+    random::RandomError,
+};
+
+/// What the layer was configured to do, worked out.
+#[derive(Clone, Debug)]
+pub(super) struct Plan {
+    /// The fields of every response. A policy with a nonce stands here as one that allows nothing: it goes
+    /// out only if the nonce is missing.
+    pub(super) headers: HeaderMap,
+    /// The policies that need the nonce of the response.
+    pub(super) nonced: Vec<(HeaderName, Template)>,
+    /// What is taken out of the responses of others.
+    pub(super) removed: Vec<HeaderName>,
+    /// What no layer outside this one shall set either.
+    pub(super) left_out: Vec<HeaderName>,
+    pub(super) refusals: Refusals,
+    pub(super) random: fn(&mut [u8]) -> Result<(), RandomError>,
+}
+
+/// The guard of [`SecurityHeadersLayer`](super::SecurityHeadersLayer).
+#[derive(Clone, Debug)]
+pub struct SecurityHeadersGuard {
+    pub(super) plan: Arc<Plan>,
+}
+
+/// What a request hands on to its response.
+#[derive(Debug)]
+pub struct SecurityHeadersPass {
+    nonce: Option<CspNonce>,
+}
+
+/// Left in the extensions of a response: the names that an inner layer left out on purpose.
+#[derive(Clone, Debug)]
+struct LeftOut(Vec<HeaderName>);
+
+impl Guard for SecurityHeadersGuard {
+    const NAME: &'static str = "headers";
+    type Pass = SecurityHeadersPass;
+
+    fn check(&self, request: RequestHead<'_>) -> Check<SecurityHeadersPass> {
+        if self.plan.nonced.is_empty() {
+            return Check::pass(SecurityHeadersPass { nonce: None });
+        }
+        // An outer layer's nonce is as fresh as one made here, and the same in the policies of both.
+        let nonce = match request.extensions().get::<CspNonce>() {
+            Some(nonce) => Ok(nonce.clone()),
+            None => CspNonce::generate(self.plan.random),
+        };
+        match nonce {
+            Ok(nonce) => Check::pass(SecurityHeadersPass { nonce: Some(nonce) }),
+            Err(RandomError) => Check::refuse(self.no_nonce()),
+        }
+    }
+
+    fn audit_kind(&self, _rejection: &Rejection) -> AuditKind {
+        AuditKind::SysDependencyFail
+    }
+
+    fn refusals(&self) -> &Refusals {
+        &self.plan.refusals
+    }
+
+    fn admit<B>(&self, pass: &mut SecurityHeadersPass, request: &mut Request<B>) {
+        let fixed = pass.nonce.is_none()
+            && self
+                .plan
+                .headers
+                .contains_key(http::header::CONTENT_SECURITY_POLICY);
+        if let Some(nonce) = &pass.nonce {
+            request.extensions_mut().insert(nonce.clone());
+        } else if fixed {
+            // The policy of an outer layer gives way to this one, and its nonce would open nothing.
+            request.extensions_mut().remove::<CspNonce>();
+        }
+    }
+
+    fn depart<B>(&self, pass: SecurityHeadersPass, response: &mut Response<B>) {
+        let plan = &*self.plan;
+        let inner = response.extensions_mut().remove::<LeftOut>();
+        let without = inner.as_ref().map(|LeftOut(names)| {
+            let mut headers = plan.headers.clone();
+            for name in names {
+                headers.remove(name);
+            }
+            headers
+        });
+        let ours = without.as_ref().unwrap_or(&plan.headers);
+
+        let theirs = response.headers_mut();
+        let values: Vec<_> = plan
+            .nonced
+            .iter()
+            .filter(|(name, _)| ours.contains_key(name) && !theirs.contains_key(name))
+            .filter_map(|(name, template)| Some((name, template.value(pass.nonce.as_ref())?)))
+            .collect();
+        merge(ours, &plan.removed, theirs);
+        for (name, value) in values {
+            if let Some(placeholder) = theirs.get_mut(name) {
+                *placeholder = value;
+            }
+        }
+
+        if inner.is_some() || !plan.left_out.is_empty() {
+            let mut names = plan.left_out.clone();
+            names.extend(inner.into_iter().flat_map(|LeftOut(names)| names));
+            response.extensions_mut().insert(LeftOut(names));
+        }
+    }
+}
+
+impl SecurityHeadersGuard {
+    /// The refusal for want of a nonce, which carries the headers as every response does.
+    fn no_nonce(&self) -> Rejection {
+        let rejection = Rejection::new(
+            StatusCode::INTERNAL_SERVER_ERROR,
+            "headers_nonce_unavailable",
+            "The page cannot be shown safely right now.",
+        );
+        self.plan
+            .headers
+            .iter()
+            .fold(rejection, |rejection, (name, value)| {
+                rejection.add_header(name.clone(), value.clone())
+            })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::{convert::Infallible, future::ready};
+
+    use tower::{Layer, ServiceExt, service_fn};
+
+    use super::*;
+    use crate::headers::SecurityHeadersLayer;
+
+    fn strict_without_randomness() -> SecurityHeadersLayer {
+        SecurityHeadersLayer::strict().with_random(|_| Err(RandomError))
+    }
+
+    #[tokio::test]
+    async fn without_randomness_it_refuses_and_the_refusal_carries_the_headers() {
+        let inner = service_fn(|_: Request<()>| {
+            ready(Ok::<_, Infallible>(Response::new(String::from("reached"))))
+        });
+        let service = strict_without_randomness().layer(inner);
+        let response = service.oneshot(Request::new(())).await.unwrap();
+        assert_eq!(response.status(), 500);
+        let code = response.extensions().get::<Rejection>().unwrap().code();
+        assert_eq!(code, "headers_nonce_unavailable");
+        let headers = response.headers();
+        assert_eq!(
+            headers["content-security-policy"],
+            "default-src 'none';frame-ancestors 'none'"
+        );
+        assert_eq!(headers["x-content-type-options"], "nosniff");
+        assert_eq!(headers["content-type"], "application/problem+json");
+        assert_eq!(
+            headers.get_all("strict-transport-security").iter().count(),
+            1
+        );
+    }
+}
