@@ -48,6 +48,7 @@ pub mod body;
 pub mod client_ip;
 pub mod clock;
 pub mod config;
+#[macro_use]
 pub mod guard;
 pub mod head;
 pub mod principal;

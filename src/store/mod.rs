@@ -11,6 +11,7 @@ mod memory;
 
 use std::{error::Error, fmt, future::Future, pin::Pin, sync::Arc};
 
+pub(crate) use self::memory::Domain;
 pub use self::memory::MemoryStore;
 
 /// A store's reply: at once, where it needs to wait for nothing, or later.

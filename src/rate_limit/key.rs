@@ -1,0 +1,141 @@
+//! [`RateLimitKey`]: whose requests count together.
+
+use std::{fmt, sync::Arc};
+
+use http::StatusCode;
+
+use super::buffer::Buffer;
+use crate::{
+    client_ip::{ClientIp, IpKey, Ipv6Prefix},
+    head::RequestHead,
+    principal::Principal,
+    problem::Rejection,
+};
+
+/// Enough for an address, or a principal's subject of the usual length, without the heap.
+pub(super) type KeyBytes = Buffer<96>;
+
+/// Whose requests count together: what is taken from a request to count it under.
+///
+/// A request whose key cannot be determined is refused; there is no empty key that all such requests would
+/// share, or that would share nothing.
+///
+/// ```
+/// use portcullis::{client_ip::ClientIp, rate_limit::RateLimitKey};
+///
+/// // Every principal from every address, and within that every value of a header.
+/// let key = RateLimitKey::principal()
+///     .and(RateLimitKey::client_ip(ClientIp::peer()))
+///     .and(RateLimitKey::custom(|request| {
+///         request.headers().get("x-device")?.to_str().ok().map(str::to_owned)
+///     }));
+/// ```
+#[derive(Clone)]
+#[must_use]
+pub struct RateLimitKey(Kind);
+
+#[derive(Clone)]
+enum Kind {
+    ClientIp(ClientIp, Ipv6Prefix),
+    Principal,
+    Custom(Arc<Custom>),
+    Both(Arc<(RateLimitKey, RateLimitKey)>),
+}
+
+type Custom = dyn Fn(RequestHead<'_>) -> Option<String> + Send + Sync;
+
+/// Why a request has no key.
+pub(super) type NoKey = Box<Rejection>;
+
+impl RateLimitKey {
+    /// The client's address, found as `strategy` says; of an IPv6 address the network of 64 bits.
+    ///
+    /// Without an address the request is refused with the code of the
+    /// [`ClientIpError`](crate::client_ip::ClientIpError).
+    pub fn client_ip(strategy: ClientIp) -> Self {
+        Self(Kind::ClientIp(strategy, Ipv6Prefix::default()))
+    }
+
+    /// As [`RateLimitKey::client_ip`], with IPv6 networks of another size.
+    pub fn client_network(strategy: ClientIp, ipv6: Ipv6Prefix) -> Self {
+        Self(Kind::ClientIp(strategy, ipv6))
+    }
+
+    /// The subject and the tenant of the [`Principal`] in the request's extensions.
+    ///
+    /// The layer that proves who is asking must stand outside of this one. Without a principal the request
+    /// is refused (403, `rate_limit_key_unknown`).
+    pub fn principal() -> Self {
+        Self(Kind::Principal)
+    }
+
+    /// What a closure says. If it says `None`, the request is refused (403, `rate_limit_key_unknown`).
+    pub fn custom(key: impl Fn(RequestHead<'_>) -> Option<String> + Send + Sync + 'static) -> Self {
+        Self(Kind::Custom(Arc::new(key)))
+    }
+
+    /// This key and that one together: requests count together only if both are the same.
+    ///
+    /// The parts are told apart by their lengths, not by a separator that could stand in one of them.
+    pub fn and(self, other: Self) -> Self {
+        Self(Kind::Both(Arc::new((self, other))))
+    }
+
+    /// Appends the request's key: for each part its kind, its length where that varies, its bytes.
+    pub(super) fn write(&self, request: RequestHead<'_>, key: &mut KeyBytes) -> Result<(), NoKey> {
+        match &self.0 {
+            Kind::ClientIp(strategy, ipv6) => {
+                let ip = strategy
+                    .resolve(request)
+                    .map_err(|error| Box::new(error.rejection()))?;
+                key.push(b"i");
+                key.push(&IpKey::new(ip, *ipv6).to_bytes());
+            }
+            Kind::Principal => {
+                let principal = request.extensions().get().ok_or_else(unknown)?;
+                let tenant = Principal::tenant_id(principal);
+                key.push(if tenant.is_some() { b"t" } else { b"p" });
+                write_text(key, tenant.unwrap_or_default());
+                write_text(key, principal.subject());
+            }
+            Kind::Custom(custom) => {
+                let text = custom(request).ok_or_else(unknown)?;
+                key.push(b"c");
+                write_text(key, &text);
+            }
+            Kind::Both(both) => {
+                both.0.write(request, key)?;
+                both.1.write(request, key)?;
+            }
+        }
+        Ok(())
+    }
+}
+
+impl fmt::Debug for RateLimitKey {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match &self.0 {
+            Kind::ClientIp(strategy, ipv6) => f
+                .debug_tuple("ClientIp")
+                .field(strategy)
+                .field(ipv6)
+                .finish(),
+            Kind::Principal => f.write_str("Principal"),
+            Kind::Custom(_) => f.write_str("Custom(..)"),
+            Kind::Both(both) => f.debug_tuple("Both").field(&both.0).field(&both.1).finish(),
+        }
+    }
+}
+
+fn write_text(key: &mut KeyBytes, text: &str) {
+    key.push(&(text.len() as u64).to_be_bytes());
+    key.push(text.as_bytes());
+}
+
+fn unknown() -> NoKey {
+    Box::new(Rejection::new(
+        StatusCode::FORBIDDEN,
+        "rate_limit_key_unknown",
+        "It could not be determined whose rate this request counts towards.",
+    ))
+}

@@ -1,0 +1,239 @@
+//! [`Table`]: counters of one size under one lock, in sets of eight.
+//!
+//! A key may lie in two sets, so no more than sixteen places are ever looked at, whether it is found, given
+//! a place, or given somebody else's. The table doubles while it may; that moves a few thousand counters at
+//! most (the lock covers only a small share of a store's) and happens a dozen times in its life.
+
+const WAYS: usize = 8;
+
+/// Where the counts of a slot begin: after both halves of its key's identity and its newest segment.
+const HEAD: usize = 24;
+
+/// The identity of a key: 128 bits that stand for the key and its quota.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) struct Identity {
+    pub(super) first: u64,
+    pub(super) second: u64,
+}
+
+/// Eight tags and when each was last asked for, in one cache line.
+#[derive(Clone, Copy)]
+#[repr(align(64))]
+struct Set {
+    /// 26 bits of the identity and 6 of the lifetime; 0 for a free place, as a lifetime is never 0.
+    tags: [u32; WAYS],
+    /// In seconds since the epoch, wrapping.
+    touched: [u32; WAYS],
+}
+
+const LIFETIME_BITS: u32 = 0x3f;
+
+impl Set {
+    const FREE: Self = Self {
+        tags: [0; WAYS],
+        touched: [0; WAYS],
+    };
+}
+
+/// The lifetime of a count in a tag's six bits: one more than the power of two that it is rounded up to.
+pub(super) const fn lifetime_code(seconds: u64) -> u32 {
+    1 + seconds.next_power_of_two().trailing_zeros()
+}
+
+#[derive(Debug)]
+pub(super) struct Table {
+    /// The bytes of a slot: the head, then the counts.
+    stride: usize,
+    sets: Vec<Set>,
+    slots: Vec<u8>,
+    taken: usize,
+}
+
+impl Table {
+    /// A table without places, for slots with this many bytes of counts.
+    pub(super) const fn new(cells: usize) -> Self {
+        Self {
+            stride: HEAD + cells,
+            sets: Vec::new(),
+            slots: Vec::new(),
+            taken: 0,
+        }
+    }
+
+    /// The place of a key that is there, marked as asked for now.
+    pub(super) fn find(&mut self, key: Identity, code: u32, now: u32) -> Option<usize> {
+        let tag = tag(key, code);
+        let [one, two] = self.choices(key)?;
+        for set in [one, two].into_iter().take(1 + usize::from(one != two)) {
+            for way in 0..WAYS {
+                if self.sets[set].tags[way] == tag && self.identity(set * WAYS + way) == key {
+                    self.sets[set].touched[way] = now;
+                    return Some(set * WAYS + way);
+                }
+            }
+        }
+        None
+    }
+
+    /// A place for a key that is not there: free, or of counts that have left the window, or, when the
+    /// table has the greatest size it may have, of the key that nobody has asked for the longest.
+    pub(super) fn claim(&mut self, key: Identity, code: u32, now: u32, most_sets: usize) -> usize {
+        let (set, way) = loop {
+            let Some(choices) = self.choices(key) else {
+                self.grow();
+                continue;
+            };
+            if let Some(place) = self.vacant(choices, now) {
+                break place;
+            }
+            if self.sets.len() >= most_sets {
+                break self.stalest(choices, now);
+            }
+            self.grow();
+        };
+        let slot = set * WAYS + way;
+        self.taken += usize::from(self.sets[set].tags[way] == 0);
+        self.sets[set].tags[way] = tag(key, code);
+        self.sets[set].touched[way] = now;
+        let bytes = self.slot_mut(slot);
+        bytes.fill(0);
+        bytes[..8].copy_from_slice(&key.first.to_le_bytes());
+        bytes[8..16].copy_from_slice(&key.second.to_le_bytes());
+        slot
+    }
+
+    /// The newest segment and the counts of a slot.
+    pub(super) fn read(&self, slot: usize) -> (u64, &[u8]) {
+        let bytes = &self.slots[slot * self.stride..][..self.stride];
+        (word(bytes, 16), &bytes[HEAD..])
+    }
+
+    /// The counts of a slot, to be written.
+    pub(super) fn cells_mut(&mut self, slot: usize) -> &mut [u8] {
+        &mut self.slot_mut(slot)[HEAD..]
+    }
+
+    /// Writes the newest segment of a slot.
+    pub(super) fn set_newest(&mut self, slot: usize, newest: u64) {
+        self.slot_mut(slot)[16..HEAD].copy_from_slice(&newest.to_le_bytes());
+    }
+
+    /// The keys that have a place, those included whose counts have left the window.
+    pub(super) fn keys(&self) -> usize {
+        self.taken
+    }
+
+    /// The bytes on the heap.
+    pub(super) fn bytes(&self) -> usize {
+        self.sets.capacity() * size_of::<Set>() + self.slots.capacity()
+    }
+
+    /// The two sets that a key may lie in, which may be one; none in a table without places.
+    fn choices(&self, key: Identity) -> Option<[usize; 2]> {
+        let mask = self.sets.len().checked_sub(1)?;
+        #[allow(
+            clippy::cast_possible_truncation,
+            reason = "the low bits are what is wanted"
+        )]
+        Some([key.first as usize & mask, key.second as usize & mask])
+    }
+
+    /// A free place in the emptier of the two sets, or else one whose counts have left the window.
+    fn vacant(&self, choices: [usize; 2], now: u32) -> Option<(usize, usize)> {
+        let free = |set: usize| self.sets[set].tags.iter().filter(|tag| **tag == 0).count();
+        let emptier = usize::from(free(choices[1]) > free(choices[0]));
+        let free_way = self.sets[choices[emptier]]
+            .tags
+            .iter()
+            .position(|tag| *tag == 0);
+        if let Some(way) = free_way {
+            return Some((choices[emptier], way));
+        }
+        places(choices).find(|(set, way)| {
+            let lifetime = 1_i64 << ((self.sets[*set].tags[*way] & LIFETIME_BITS) - 1);
+            age(self.sets[*set].touched[*way], now) > lifetime
+        })
+    }
+
+    /// The place that has not been asked for the longest. What was touched in a future that the clock has
+    /// come back from is as stale as it is far, or such keys would stay for ever and crowd out live ones.
+    fn stalest(&self, choices: [usize; 2], now: u32) -> (usize, usize) {
+        places(choices)
+            .max_by_key(|(set, way)| age(self.sets[*set].touched[*way], now).abs())
+            .unwrap_or((choices[0], 0))
+    }
+
+    /// Twice as many sets. Each place keeps the choice it was found by, so all of an old set's places go to
+    /// one of two new sets, and fit.
+    #[cold]
+    fn grow(&mut self) {
+        let old = std::mem::take(&mut self.sets);
+        let slots = std::mem::take(&mut self.slots);
+        let count = (old.len() * 2).max(1);
+        self.sets = vec![Set::FREE; count];
+        self.slots = vec![0; count * WAYS * self.stride];
+        for (from, set) in old.iter().enumerate() {
+            for way in (0..WAYS).filter(|way| set.tags[*way] != 0) {
+                let bytes = &slots[(from * WAYS + way) * self.stride..][..self.stride];
+                let key = identity(bytes);
+                let Some(to) = self
+                    .choices(key)
+                    .and_then(|to| to.into_iter().find(|to| to & (old.len() - 1) == from))
+                else {
+                    continue;
+                };
+                let Some(free) = self.sets[to].tags.iter().position(|tag| *tag == 0) else {
+                    continue;
+                };
+                self.sets[to].tags[free] = set.tags[way];
+                self.sets[to].touched[free] = set.touched[way];
+                self.slot_mut(to * WAYS + free).copy_from_slice(bytes);
+            }
+        }
+    }
+
+    fn identity(&self, slot: usize) -> Identity {
+        identity(&self.slots[slot * self.stride..])
+    }
+
+    fn slot_mut(&mut self, slot: usize) -> &mut [u8] {
+        &mut self.slots[slot * self.stride..][..self.stride]
+    }
+}
+
+fn identity(slot: &[u8]) -> Identity {
+    Identity {
+        first: word(slot, 0),
+        second: word(slot, 8),
+    }
+}
+
+fn word(bytes: &[u8], at: usize) -> u64 {
+    bytes[at..]
+        .first_chunk()
+        .map_or(0, |word| u64::from_le_bytes(*word))
+}
+
+fn tag(key: Identity, code: u32) -> u32 {
+    // The low half chooses the set, so the tag is taken from the high one.
+    ((key.second >> 32) as u32 & !LIFETIME_BITS) | code
+}
+
+/// The seconds since a place was asked for, negative if that is in the future.
+fn age(touched: u32, now: u32) -> i64 {
+    i64::from(now.wrapping_sub(touched).cast_signed())
+}
+
+fn places(choices: [usize; 2]) -> impl Iterator<Item = (usize, usize)> {
+    choices
+        .into_iter()
+        .flat_map(|set| (0..WAYS).map(move |way| (set, way)))
+}
+
+impl std::fmt::Debug for Set {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_list()
+            .entries(self.tags.iter().filter(|tag| **tag != 0))
+            .finish()
+    }
+}
