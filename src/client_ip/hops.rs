@@ -49,6 +49,7 @@ impl<'a> Iterator for Hops<'a> {
         }
         self.left -= 1;
         let Some((before, element)) = split_last(line, self.quotes) else {
+            // Nothing is read to the left of an error either.
             self.left = 0;
             return Some(Err(ClientIpErrorKind::Malformed));
         };
@@ -61,10 +62,7 @@ impl<'a> Iterator for Hops<'a> {
 /// no quoted string that it closes.
 fn split_last(line: &[u8], quotes: bool) -> Option<(Option<&[u8]>, &[u8])> {
     let mut quoted = false;
-    for (steps, (at, &byte)) in line.iter().enumerate().rev().enumerate() {
-        if steps > MAX_ELEMENT {
-            return None;
-        }
+    for (at, &byte) in line.iter().enumerate().rev().take(MAX_ELEMENT + 1) {
         match byte {
             b',' if !quoted => return Some((Some(&line[..at]), &line[at + 1..])),
             // Read backwards, a quotation mark that a backslash escapes is inside its string.
@@ -72,7 +70,7 @@ fn split_last(line: &[u8], quotes: bool) -> Option<(Option<&[u8]>, &[u8])> {
             _ => {}
         }
     }
-    (!quoted).then_some((None, line))
+    (!quoted && line.len() <= MAX_ELEMENT).then_some((None, line))
 }
 
 /// Does what stands before a character escape it: an odd number of backslashes?

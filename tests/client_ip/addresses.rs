@@ -9,7 +9,7 @@ use crate::support::{STRANGER, XFF, ip, last_xff, request, resolve};
 /// One address in all the ways it is written, in a list and alone.
 #[track_caller]
 fn all_name(wanted: &str, written: &[&str]) {
-    let one = ClientIp::header("x-real-ip").unwrap();
+    let one = ClientIp::header("x-real-ip").expect("a header");
     for text in written {
         assert_eq!(last_xff(text), Ok(ip(wanted)), "{text:?}");
         assert_eq!(

@@ -12,14 +12,26 @@ use tower::ServiceExt;
 use crate::support::{PROXY, STRANGER, XFF, request, walk};
 
 async fn ask(app: Router, request: Request<()>) -> (StatusCode, Option<&'static str>, String) {
-    let response = app.oneshot(request.map(|()| Body::empty())).await.unwrap();
+    let response = app
+        .oneshot(request.map(|()| Body::empty()))
+        .await
+        .expect("an answer");
     let code = response
         .extensions()
         .get::<Rejection>()
         .map(Rejection::code);
     let status = response.status();
-    let body = response.into_body().collect().await.unwrap().to_bytes();
-    (status, code, String::from_utf8(body.to_vec()).unwrap())
+    let body = response
+        .into_body()
+        .collect()
+        .await
+        .expect("a body")
+        .to_bytes();
+    (
+        status,
+        code,
+        String::from_utf8(body.to_vec()).expect("text"),
+    )
 }
 
 fn app() -> Router {

@@ -42,13 +42,19 @@ fn trusted() -> TrustedProxies {
 }
 
 fn strategies() -> Vec<(ClientIp, &'static str)> {
-    let mut all = vec![(ClientIp::header("x-real-ip").unwrap(), "x-real-ip")];
+    let mut all = vec![(
+        ClientIp::header("x-real-ip").expect("a header"),
+        "x-real-ip",
+    )];
     for (header, name) in [
         (ForwardedHeader::XForwardedFor, XFF),
         (ForwardedHeader::Forwarded, "forwarded"),
     ] {
         all.push((ClientIp::rightmost(header.clone()), name));
-        all.push((ClientIp::trusted_count(header.clone(), 2).unwrap(), name));
+        all.push((
+            ClientIp::trusted_count(header.clone(), 2).expect("a count"),
+            name,
+        ));
         all.push((ClientIp::trusted_ranges(header, trusted()), name));
     }
     all

@@ -305,6 +305,15 @@ fn a_long_element_is_not_read_to_its_end() {
         Err(Kind::Malformed)
     );
     assert_eq!(last_xff("x".repeat(100_000)), Err(Kind::Malformed));
+    for (padding, wanted) in [(1013, Ok(ip("203.0.113.9"))), (1014, Err(Kind::Malformed))] {
+        let element = format!("{}203.0.113.9", " ".repeat(padding));
+        assert_eq!(last_xff(format!("6.6.6.6,{element}")), wanted);
+        assert_eq!(
+            last_xff(format!("x{},203.0.113.9", " ".repeat(padding))),
+            Ok(ip("203.0.113.9"))
+        );
+        assert_eq!(last_xff(element), wanted);
+    }
     // To the left of the answer, anything may stand.
     assert_eq!(
         last_xff(format!("{}, 203.0.113.9", "x".repeat(100_000))),

@@ -8,22 +8,22 @@ use portcullis::client_ip::{
 };
 
 fn ask(client: &ClientIp, peer: &str, forwarded_for: &str) -> Result<IpAddr, ClientIpError> {
-    let peer = PeerAddr(SocketAddr::new(peer.parse().unwrap(), 4711));
+    let peer = PeerAddr(SocketAddr::new(peer.parse().expect("an IP address"), 4711));
     let request = Request::builder()
         .header("x-forwarded-for", forwarded_for)
         .extension(peer)
         .body(())
-        .unwrap();
+        .expect("a request");
     client.resolve((&request).into())
 }
 
 fn behind_10() -> ClientIp {
-    let proxies = TrustedProxies::new(["10.0.0.0/8"]).unwrap();
+    let proxies = TrustedProxies::new(["10.0.0.0/8"]).expect("ranges");
     ClientIp::trusted_ranges(ForwardedHeader::XForwardedFor, proxies)
 }
 
 fn key(ip: &str) -> IpKey {
-    IpKey::new(ip.parse().unwrap(), Ipv6Prefix::default())
+    IpKey::new(ip.parse().expect("an IP address"), Ipv6Prefix::default())
 }
 
 #[test]
