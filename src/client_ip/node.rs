@@ -12,7 +12,7 @@ use super::error::ClientIpErrorKind;
 /// This is `node` of RFC 7239 section 6, wider by the bare IPv6 address and the zone (RFC 4007 section 11)
 /// that are found in the wild. Port and zone are dropped: neither tells clients apart that matter here.
 pub(super) fn parse(text: &[u8]) -> Result<IpAddr, ClientIpErrorKind> {
-    let text = str::from_utf8(text.trim_ascii()).map_err(|_| ClientIpErrorKind::Malformed)?;
+    let text = str::from_utf8(text).map_err(|_| ClientIpErrorKind::Malformed)?;
     let ip = match read(text) {
         Some(ip) => ip.to_canonical(),
         None if is_undisclosed(text) => return Err(ClientIpErrorKind::Undisclosed),

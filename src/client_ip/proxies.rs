@@ -156,7 +156,7 @@ fn parse(range: &str) -> Result<IpNet, ConfigError> {
             "must be an IP address or a range such as 10.0.0.0/8",
         )
     })?;
-    Ok(canonical(net.trunc()))
+    Ok(canonical(net))
 }
 
 /// The IPv4 range that an IPv4-mapped one stands for (RFC 4291 section 2.5.5.2).

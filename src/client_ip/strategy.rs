@@ -192,7 +192,7 @@ fn single(request: RequestHead<'_>, name: &HeaderName) -> Result<IpAddr, ClientI
     if value.contains(&b',') {
         return Err(ClientIpErrorKind::HeaderRepeated);
     }
-    node::parse(value)
+    node::parse(value.trim_ascii())
 }
 
 fn nth(

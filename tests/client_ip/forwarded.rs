@@ -85,6 +85,11 @@ fn a_list_in_quoted_strings_is_counted_by_its_elements() {
         found(&second, "forwarded", &lines[1..]),
         Err(Kind::TooFewHops)
     );
+    // An open one is not an element to be counted.
+    assert_eq!(
+        found(&second, "forwarded", &["for=192.0.2.60", "x\""]),
+        Err(Kind::Malformed)
+    );
 }
 
 #[test]
@@ -133,6 +138,8 @@ fn what_the_grammar_does_not_allow_is_malformed() {
         ",",
         "for",
         "for=",
+        "host=;for=192.0.2.60",
+        r#"for=" 192.0.2.60""#,
         "=192.0.2.60",
         "192.0.2.60",
         r#"for="""#,
