@@ -2,6 +2,8 @@
 
 use std::{collections::BTreeSet, sync::Arc, time::SystemTime};
 
+use crate::problem::Rejection;
+
 /// The authenticated party of a request.
 ///
 /// The layer that proved who is asking (a token, a session) puts it into the request's extensions; what
@@ -138,5 +140,75 @@ impl Principal {
 
     fn facts(&mut self) -> &mut Facts {
         Arc::make_mut(&mut self.0)
+    }
+}
+
+/// What a layer leaves in the extensions that looked for someone, found nobody and was told to let the
+/// request in all the same: the answer of handlers that demand someone.
+#[derive(Clone)]
+#[cfg_attr(
+    not(all(feature = "jwt", feature = "axum")),
+    allow(dead_code, reason = "one feature leaves it and the other reads it")
+)]
+pub(crate) struct Nobody(pub(crate) Arc<Rejection>);
+
+/// Extractors of what a layer put into the request's extensions.
+#[cfg(feature = "axum")]
+pub(crate) mod extract {
+    use axum::extract::{FromRequestParts, OptionalFromRequestParts};
+    use http::{Extensions, StatusCode, request::Parts};
+
+    use super::{Nobody, Principal};
+    use crate::problem::Rejection;
+
+    /// What the layer left, or its answer to those who demand it; 500 with `code` if there was no layer.
+    pub(crate) fn required<T: Clone + Send + Sync + 'static>(
+        extensions: &Extensions,
+        code: &'static str,
+    ) -> Result<T, Rejection> {
+        optional(extensions, code)?.ok_or_else(|| match extensions.get::<Nobody>() {
+            Some(Nobody(answer)) => Rejection::clone(answer),
+            None => layer_missing(code),
+        })
+    }
+
+    /// What the layer left, or none where it let the request in without; 500 with `code` if there was no
+    /// layer: a handler that takes nobody for an answer must still not be left unguarded by mistake.
+    pub(crate) fn optional<T: Clone + Send + Sync + 'static>(
+        extensions: &Extensions,
+        code: &'static str,
+    ) -> Result<Option<T>, Rejection> {
+        match extensions.get::<T>() {
+            Some(found) => Ok(Some(found.clone())),
+            None if extensions.get::<Nobody>().is_some() => Ok(None),
+            None => Err(layer_missing(code)),
+        }
+    }
+
+    fn layer_missing(code: &'static str) -> Rejection {
+        let detail = "The server is not set up to tell who is asking.";
+        Rejection::new(StatusCode::INTERNAL_SERVER_ERROR, code, detail)
+    }
+
+    /// Who is asking, as the layer outside found out. Where that layer let a request in without anybody, the
+    /// answer is its refusal; where there is no such layer, 500 with the code `principal_layer_missing`.
+    impl<S: Send + Sync> FromRequestParts<S> for Principal {
+        type Rejection = Rejection;
+
+        async fn from_request_parts(parts: &mut Parts, _state: &S) -> Result<Self, Rejection> {
+            required(&parts.extensions, "principal_layer_missing")
+        }
+    }
+
+    /// As above, but nobody is an answer too.
+    impl<S: Send + Sync> OptionalFromRequestParts<S> for Principal {
+        type Rejection = Rejection;
+
+        async fn from_request_parts(
+            parts: &mut Parts,
+            _state: &S,
+        ) -> Result<Option<Self>, Rejection> {
+            optional(&parts.extensions, "principal_layer_missing")
+        }
     }
 }

@@ -198,3 +198,14 @@ impl Responder for ProblemJson {
         rejection.to_response()
     }
 }
+
+/// As [`Rejection::to_response`], with the rejection in the response's extensions: the answer of an
+/// extractor.
+#[cfg(feature = "axum")]
+impl axum::response::IntoResponse for Rejection {
+    fn into_response(self) -> axum::response::Response {
+        let mut response = self.to_response().map(axum::body::Body::from);
+        response.extensions_mut().insert(self);
+        response
+    }
+}

@@ -1,1 +1,90 @@
-//! jwt
+//! Verification of JSON Web Tokens (RFC 7519, RFC 8725): keys, verifiers and a layer.
+//!
+//! 1. A [`VerifyingKey`] is for one algorithm, settled when it is made; a [`KeySet`] holds several.
+//! 2. A [`JwtVerifier`] checks a token against keys, issuer and audience, none of which can be forgotten,
+//!    at a time it is given. It needs no server.
+//! 3. A [`JwtAuthLayer`] does so for every request and answers 401 to the rest, before anything inside it
+//!    runs.
+//!
+//! [`JwsVerifier`] checks signatures over payloads that are no claims.
+//!
+//! Nothing here is global: whichever other crate of a program uses which crypto library does not matter.
+//!
+//! # What it does not do
+//!
+//! A verified token says what its issuer knew when it was signed. It is good until `exp`, logged out or not;
+//! keep the lives of tokens short. A bearer token is whose hands it is in: serve it over TLS only.
+//!
+//! # Example
+//!
+//! ```
+//! use std::time::Duration;
+//! use http::{Request, Response, StatusCode, header};
+//! use portcullis::{
+//!     clock::ManualClock,
+//!     jwt::{Claims, JwtAuthLayer, JwtVerifier, VerifyingKey},
+//! };
+//! use tower::{ServiceBuilder, ServiceExt, service_fn};
+//!
+//! # #[tokio::main(flavor = "current_thread")]
+//! # async fn main() -> Result<(), Box<dyn std::error::Error>> {
+//! // The key and the token of RFC 7515 appendix A.1, which names an issuer and no audience.
+//! let key = VerifyingKey::from_jwk(
+//!     r#"{"kty":"oct","k":"AyM1SysPpbyDfgZld3umj1qzKObwVMkoqQ-EstJQLr_T-1qS0gZH75aKtMN3Yj0iPS4hcgUuTwjAzZr1Z9CAow"}"#,
+//! )?;
+//! let token = "eyJ0eXAiOiJKV1QiLA0KICJhbGciOiJIUzI1NiJ9\
+//!     .eyJpc3MiOiJqb2UiLA0KICJleHAiOjEzMDA4MTkzODAsDQogImh0dHA6Ly9leGFtcGxlLmNvbS9pc19yb290Ijp0cnVlfQ\
+//!     .dBjftJeZ4CVP-mB92K27uhbUJU1p1r_wW1gFWFOEjXk";
+//!
+//! let verifier = JwtVerifier::builder(key).issuer("joe").dangerous_without_audience();
+//! let inner = service_fn(async |request: Request<()>| {
+//!     let claims = request.extensions().get::<Claims>().expect("the layer let it in");
+//!     Ok::<_, std::convert::Infallible>(Response::new(claims.issuer().to_owned()))
+//! });
+//! let service = ServiceBuilder::new()
+//!     .layer(JwtAuthLayer::new(verifier).with_clock(ManualClock::at_unix(1_300_819_379)))
+//!     .service(inner);
+//!
+//! let request = Request::builder()
+//!     .header(header::AUTHORIZATION, format!("Bearer {token}"))
+//!     .body(())?;
+//! assert_eq!(service.clone().oneshot(request).await?.status(), StatusCode::OK);
+//!
+//! let refused = service.oneshot(Request::new(())).await?;
+//! assert_eq!(refused.status(), StatusCode::UNAUTHORIZED);
+//! assert_eq!(refused.headers()[header::WWW_AUTHENTICATE], "Bearer");
+//! # Ok(())
+//! # }
+//! ```
+
+mod algorithm;
+mod authorization;
+mod base64url;
+mod builder;
+mod challenge;
+mod claims;
+mod error;
+#[cfg(feature = "axum")]
+mod extract;
+mod header;
+mod json;
+mod jws;
+mod key;
+mod key_set;
+mod layer;
+mod memo;
+mod names;
+mod verifier;
+
+pub use self::{
+    algorithm::Algorithm,
+    builder::{JwtVerifierBuilder, WantsAudience, WantsIssuer},
+    claims::Claims,
+    error::{JwtError, JwtErrorKind},
+    jws::{JwsVerifier, VerifiedJws},
+    key::{KeyError, KeyErrorKind, VerifyingKey},
+    key_set::{KeySet, LeftOut},
+    layer::{JwtAuth, JwtAuthLayer, JwtGuard},
+    names::Names,
+    verifier::JwtVerifier,
+};

@@ -1,0 +1,39 @@
+//! Encodings of Ed25519 points that no sound key or signature has.
+
+/// The encodings of the points of order 1, 2, 4 and 8, without the sign of x: y = 1, -1, 0 and the two
+/// ordinates of the points of order 8.
+pub(super) const SMALL_ORDER: [[u8; 32]; 5] = [
+    ordinate(0x01, 0x00, 0x00),
+    ordinate(0xec, 0xff, 0x7f),
+    ordinate(0x00, 0x00, 0x00),
+    [
+        0x26, 0xe8, 0x95, 0x8f, 0xc2, 0xb2, 0x27, 0xb0, 0x45, 0xc3, 0xf4, 0x89, 0xf2, 0xef, 0x98,
+        0xf0, 0xd5, 0xdf, 0xac, 0x05, 0xd3, 0xc6, 0x33, 0x39, 0xb1, 0x38, 0x02, 0x88, 0x6d, 0x53,
+        0xfc, 0x05,
+    ],
+    [
+        0xc7, 0x17, 0x6a, 0x70, 0x3d, 0x4d, 0xd8, 0x4f, 0xba, 0x3c, 0x0b, 0x76, 0x0d, 0x10, 0x67,
+        0x0f, 0x2a, 0x20, 0x53, 0xfa, 0x2c, 0x39, 0xcc, 0xc6, 0x4e, 0xc7, 0xfd, 0x77, 0x92, 0xac,
+        0x03, 0x7a,
+    ],
+];
+
+const fn ordinate(first: u8, middle: u8, last: u8) -> [u8; 32] {
+    let mut bytes = [middle; 32];
+    bytes[0] = first;
+    bytes[31] = last;
+    bytes
+}
+
+/// Whether the ordinate is below the field's prime 2^255 - 19, as RFC 8032 section 5.1.3 demands.
+pub(super) fn is_canonical(point: &[u8; 32]) -> bool {
+    point[31] & 0x7f != 0x7f || point[1..31].iter().any(|byte| *byte != 0xff) || point[0] < 0xed
+}
+
+/// Whether the point, canonically encoded, is of small order. A backend refuses a signature whose `R` is
+/// encoded in another way, because it compares encodings.
+pub(super) fn is_of_small_order(point: &[u8; 32]) -> bool {
+    let mut ordinate = *point;
+    ordinate[31] &= 0x7f;
+    SMALL_ORDER.contains(&ordinate)
+}

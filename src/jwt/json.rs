@@ -1,0 +1,128 @@
+//! JSON read strictly: a member that stands twice in an object is an error, at every depth (RFC 7515
+//! section 4, RFC 7519 section 4, both of which allow refusing).
+
+use std::{borrow::Cow, fmt};
+
+use serde::de::{
+    Deserialize, DeserializeOwned, Deserializer, Error, MapAccess, SeqAccess, Visitor,
+};
+use serde_json::{Map, Number, Value};
+
+/// Under serde_json's feature `arbitrary_precision`, which any crate of a program may switch on, a number
+/// arrives as a map with this one member.
+const NUMBER: &str = "$serde_json::private::Number";
+
+/// Reads the whole text as one JSON value.
+pub(super) fn read(text: &[u8]) -> Result<Value, serde_json::Error> {
+    read_as::<Strict>(text).map(|strict| strict.0)
+}
+
+/// Reads the whole text as one JSON value that makes a `T`.
+pub(super) fn read_as<'t, T: Deserialize<'t>>(text: &'t [u8]) -> Result<T, serde_json::Error> {
+    serde_json::from_slice(text)
+}
+
+/// Makes a `T` of what was read before.
+pub(super) fn convert<T: DeserializeOwned>(
+    members: Map<String, Value>,
+) -> Result<T, serde_json::Error> {
+    serde_json::from_value(Value::Object(members))
+}
+
+/// Text, borrowed where it holds no escapes.
+pub(super) struct Text<'t>(pub(super) Cow<'t, str>);
+
+impl<'de> Deserialize<'de> for Text<'de> {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        struct Reader;
+
+        impl<'de> Visitor<'de> for Reader {
+            type Value = Text<'de>;
+
+            fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+                f.write_str("a string")
+            }
+
+            fn visit_borrowed_str<E>(self, text: &'de str) -> Result<Text<'de>, E> {
+                Ok(Text(Cow::Borrowed(text)))
+            }
+
+            fn visit_str<E>(self, text: &str) -> Result<Text<'de>, E> {
+                Ok(Text(Cow::Owned(text.to_owned())))
+            }
+        }
+
+        deserializer.deserialize_str(Reader)
+    }
+}
+
+/// A value without members that stand twice.
+pub(super) struct Strict(pub(super) Value);
+
+impl<'de> Deserialize<'de> for Strict {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        deserializer.deserialize_any(StrictReader).map(Strict)
+    }
+}
+
+struct StrictReader;
+
+impl<'de> Visitor<'de> for StrictReader {
+    type Value = Value;
+
+    fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("JSON without duplicate members")
+    }
+
+    fn visit_unit<E>(self) -> Result<Value, E> {
+        Ok(Value::Null)
+    }
+
+    fn visit_bool<E>(self, value: bool) -> Result<Value, E> {
+        Ok(value.into())
+    }
+
+    fn visit_i64<E>(self, value: i64) -> Result<Value, E> {
+        Ok(value.into())
+    }
+
+    fn visit_u64<E>(self, value: u64) -> Result<Value, E> {
+        Ok(value.into())
+    }
+
+    fn visit_f64<E>(self, value: f64) -> Result<Value, E> {
+        Ok(value.into())
+    }
+
+    fn visit_str<E>(self, text: &str) -> Result<Value, E> {
+        Ok(text.into())
+    }
+
+    fn visit_string<E>(self, text: String) -> Result<Value, E> {
+        Ok(text.into())
+    }
+
+    fn visit_seq<A: SeqAccess<'de>>(self, mut items: A) -> Result<Value, A::Error> {
+        let mut list = Vec::new();
+        while let Some(Strict(item)) = items.next_element()? {
+            list.push(item);
+        }
+        Ok(Value::Array(list))
+    }
+
+    fn visit_map<A: MapAccess<'de>>(self, mut members: A) -> Result<Value, A::Error> {
+        let mut object = Map::new();
+        while let Some(name) = members.next_key::<String>()? {
+            if name == NUMBER && object.is_empty() {
+                let digits = members.next_value::<Text<'_>>()?.0;
+                let number = digits.parse::<Number>().map_err(A::Error::custom)?;
+                return Ok(Value::Number(number));
+            }
+            let Strict(value) = members.next_value()?;
+            if object.insert(name, value).is_some() {
+                return Err(A::Error::custom("duplicate member"));
+            }
+        }
+        Ok(Value::Object(object))
+    }
+}

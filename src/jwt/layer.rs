@@ -1,0 +1,151 @@
+//! [`JwtAuthLayer`]: lets in who brings a good token.
+
+use std::sync::Arc;
+
+use http::Request;
+use tower_layer::Layer;
+
+use super::{
+    authorization, challenge::Challenges, claims::Claims, error::JwtErrorKind,
+    verifier::JwtVerifier,
+};
+use crate::{
+    audit::AuditKind,
+    clock::Clock,
+    config::ConfigError,
+    guard::{Check, Guard, Guarded, Refusals},
+    head::RequestHead,
+    principal::{Nobody, Principal},
+    problem::Rejection,
+};
+
+/// Lets a request in when the token in its `Authorization: Bearer` verifies, and puts [`Claims`] and
+/// [`Principal`] into its extensions.
+///
+/// Everything else is answered 401 with the code of a [`JwtErrorKind`] and a `WWW-Authenticate` that says so
+/// (RFC 6750 section 3); the handler does not see it. See the [module docs](crate::jwt) for an example.
+#[derive(Clone, Debug)]
+#[must_use]
+pub struct JwtAuthLayer(Arc<Shared>);
+
+#[derive(Clone, Debug)]
+struct Shared {
+    verifier: JwtVerifier,
+    optional: bool,
+    challenges: Challenges,
+    /// What a handler answers that demands claims of a request without a token.
+    nobody: Arc<Rejection>,
+    refusals: Refusals,
+}
+
+impl JwtAuthLayer {
+    /// Demands a token that the verifier accepts.
+    #[allow(
+        clippy::missing_panics_doc,
+        reason = "challenges without a realm are constant text"
+    )]
+    pub fn new(verifier: JwtVerifier) -> Self {
+        let challenges = Challenges::new(None).expect("constant text makes header values");
+        Self(Arc::new(Shared {
+            verifier,
+            optional: false,
+            nobody: Arc::new(challenges.rejection(JwtErrorKind::Missing)),
+            challenges,
+            refusals: Refusals::new(),
+        }))
+    }
+
+    /// Lets requests without a token in as well, with no claims in their extensions. A token that is there
+    /// must verify: an invalid one is refused as ever. Credentials of another scheme are no token.
+    pub fn optional(mut self) -> Self {
+        self.shared().optional = true;
+        self
+    }
+
+    /// Replaces the `realm` of the challenges (RFC 9110 section 11.5); the default is to name none.
+    ///
+    /// # Errors
+    ///
+    /// If it holds a quote, a backslash or a control character.
+    pub fn realm(mut self, realm: impl AsRef<str>) -> Result<Self, ConfigError> {
+        let challenges = Challenges::new(Some(realm.as_ref()))?;
+        let shared = self.shared();
+        shared.nobody = Arc::new(challenges.rejection(JwtErrorKind::Missing));
+        shared.challenges = challenges;
+        Ok(self)
+    }
+
+    /// Plugs in the clock that tokens are judged by; the default is the system's.
+    pub fn with_clock(mut self, clock: impl Clock) -> Self {
+        self.shared().refusals.set_clock(clock);
+        self
+    }
+
+    refusal_setters!(self => self.shared().refusals);
+
+    fn shared(&mut self) -> &mut Shared {
+        Arc::make_mut(&mut self.0)
+    }
+}
+
+impl<S> Layer<S> for JwtAuthLayer {
+    type Service = JwtAuth<S>;
+
+    fn layer(&self, inner: S) -> JwtAuth<S> {
+        Guarded::new(inner, JwtGuard(Arc::clone(&self.0)))
+    }
+}
+
+/// The service of [`JwtAuthLayer`].
+pub type JwtAuth<S> = Guarded<S, JwtGuard>;
+
+/// The guard of [`JwtAuth`].
+#[derive(Clone, Debug)]
+pub struct JwtGuard(Arc<Shared>);
+
+impl Guard for JwtGuard {
+    const NAME: &'static str = "jwt";
+
+    type Pass = Option<Claims>;
+
+    fn check(&self, request: RequestHead<'_>) -> Check<Option<Claims>> {
+        let Shared {
+            verifier,
+            challenges,
+            refusals,
+            ..
+        } = &*self.0;
+        let kind = match authorization::bearer(request.headers()) {
+            Ok(Some(token)) => match verifier.verify(token, refusals.now()) {
+                Ok(claims) => return Check::pass(Some(claims)),
+                Err(error) => error.kind(),
+            },
+            Ok(None) if self.0.optional => return Check::pass(None),
+            Ok(None) => JwtErrorKind::Missing,
+            Err(kind) => kind,
+        };
+        Check::refuse(challenges.rejection(kind))
+    }
+
+    fn audit_kind(&self, _rejection: &Rejection) -> AuditKind {
+        AuditKind::AuthnTokenFail
+    }
+
+    fn refusals(&self) -> &Refusals {
+        &self.0.refusals
+    }
+
+    fn admit<B>(&self, pass: &mut Option<Claims>, request: &mut Request<B>) {
+        let extensions = request.extensions_mut();
+        let Some(claims) = pass.take() else {
+            extensions.insert(Nobody(Arc::clone(&self.0.nobody)));
+            return;
+        };
+        match claims.principal() {
+            Some(principal) => extensions.insert(principal),
+            // Whoever an outer layer found is not who brought this token.
+            None => extensions.remove::<Principal>(),
+        };
+        extensions.insert(claims);
+    }
+}

@@ -1,0 +1,273 @@
+//! [`JwtVerifier`]: the whole check of a token.
+
+use std::{
+    fmt,
+    sync::Arc,
+    time::{Duration, SystemTime},
+};
+
+use super::{
+    Algorithm,
+    base64url::Buffer,
+    builder::{JwtVerifierBuilder, WantsIssuer},
+    claims::{Claims, Registered},
+    error::{JwtError, JwtErrorKind},
+    jws::{Parts, Signatures},
+    key_set::KeySet,
+    names::Names,
+};
+use crate::config::ConfigError;
+
+/// The most that two clocks are forgiven.
+const MOST_LEEWAY: Duration = Duration::from_secs(10 * 60);
+
+/// Verifies tokens: the signature with the keys it was given, then the claims.
+///
+/// It is a pure check: the time is an argument, and nothing is fetched or stored. Cloning it costs a
+/// counter. Its rules, in the order they are applied:
+///
+/// 1. A token of more than [`max_token_bytes`](Self::max_token_bytes) is not read.
+/// 2. It is a compact JWS: three parts, strict base64url. No JWE, no JSON serialisation.
+/// 3. The header has no duplicate members, no `crit` and no `b64`; its `typ` is the one of
+///    [`typ`](Self::typ), if that is set.
+/// 4. `alg` is the algorithm of a key whose id is the token's `kid`. Keys without an id, and all keys for a
+///    token without `kid`, are tried as well. `jwk`, `jku`, `x5u` and `x5c` are not looked at.
+/// 5. The signature is that key's.
+/// 6. The claims are a JSON object without duplicate members, and each is of its type: an `exp` that is not
+///    a number, is negative or lies beyond the year 9999 is malformed, never absent.
+/// 7. `exp` is there and has not come; `nbf`, where it is there, has.
+/// 8. `iss` and `aud` are the ones the verifier was built with; `sub`, the age and the presence of other
+///    claims are as set.
+/// 9. A token that is bound to its holder's key (`cnf`, RFC 7800) is refused.
+///
+/// `iat` in the future is no reason to refuse a token unless [`max_age`](Self::max_age) is set: RFC 7519
+/// gives it no such meaning, and `nbf` is there for it.
+///
+/// ```
+/// use std::time::{Duration, SystemTime};
+/// use portcullis::jwt::{JwtErrorKind, JwtVerifier, VerifyingKey};
+///
+/// let verifier = JwtVerifier::builder(VerifyingKey::hs256("correct horse battery staple 123")?)
+///     .issuer("https://login.example.com")
+///     .audience("https://api.example.com")
+///     .typ("at+jwt")
+///     .leeway(Duration::from_secs(5))?;
+/// let error = verifier.verify("not.a.token", SystemTime::now()).unwrap_err();
+/// assert_eq!(error.kind(), JwtErrorKind::Malformed);
+/// # Ok::<(), portcullis::config::ConfigError>(())
+/// ```
+#[derive(Clone)]
+#[must_use]
+pub struct JwtVerifier(Arc<(Signatures, Rules)>);
+
+/// What is demanded of claims and type.
+#[derive(Clone, Debug, Default)]
+pub(super) struct Rules {
+    pub(super) issuers: Option<Names>,
+    pub(super) audiences: Option<Names>,
+    subject: Option<String>,
+    typ: Option<String>,
+    required: Vec<String>,
+    leeway: Duration,
+    max_age: Option<Duration>,
+    without_expiry: bool,
+    without_confirmation: bool,
+}
+
+impl JwtVerifier {
+    /// Starts with the keys; the issuer and the audience come next.
+    pub fn builder(keys: impl Into<KeySet>) -> JwtVerifierBuilder<WantsIssuer> {
+        JwtVerifierBuilder::new(keys.into())
+    }
+
+    pub(super) fn new(parts: Arc<(Signatures, Rules)>) -> Self {
+        Self(parts)
+    }
+
+    fn parts(&mut self) -> &mut (Signatures, Rules) {
+        Arc::make_mut(&mut self.0)
+    }
+
+    fn rules(&mut self) -> &mut Rules {
+        &mut self.parts().1
+    }
+
+    /// Replaces the algorithms that are accepted, of those that the keys have; the default is all of them.
+    pub fn algorithms(mut self, algorithms: impl IntoIterator<Item = Algorithm>) -> Self {
+        self.parts().0.set_algorithms(algorithms);
+        self
+    }
+
+    /// Replaces the length in bytes beyond which a token is not read; the default is 16 KiB.
+    pub fn max_token_bytes(mut self, bytes: usize) -> Self {
+        self.parts().0.max_token_bytes = bytes;
+        self
+    }
+
+    /// Replaces what the issuer's clock and this one may differ by: it delays `exp` and the maximum age and
+    /// hastens `nbf` and `iat`. The default is 0, so that what a token says is what holds.
+    ///
+    /// # Errors
+    ///
+    /// If it is more than 10 minutes: a clock that wrong is to be set, not forgiven.
+    pub fn leeway(mut self, leeway: Duration) -> Result<Self, ConfigError> {
+        if leeway > MOST_LEEWAY {
+            let given = format!("{leeway:?}");
+            return Err(ConfigError::new(
+                "leeway",
+                given,
+                "must be 10 minutes at most",
+            ));
+        }
+        self.rules().leeway = leeway;
+        Ok(self)
+    }
+
+    /// Demands this `typ` in the header, so that a token made for something else is not taken for one of
+    /// these (RFC 8725 section 3.11): `at+jwt` for access tokens (RFC 9068). Case does not matter, nor does
+    /// an `application/` before it. The default is to accept every `typ`, and none.
+    pub fn typ(mut self, typ: impl Into<String>) -> Self {
+        let (signatures, rules) = self.parts();
+        rules.typ = Some(typ.into());
+        signatures.forget();
+        self
+    }
+
+    /// Demands exactly this `sub`.
+    pub fn subject(mut self, subject: impl Into<String>) -> Self {
+        self.rules().subject = Some(subject.into());
+        self
+    }
+
+    /// Demands an `iat`, not in the future and not longer ago than this.
+    pub fn max_age(mut self, age: Duration) -> Self {
+        self.rules().max_age = Some(age);
+        self
+    }
+
+    /// Demands that a claim of this name is there, whatever it says.
+    pub fn add_required_claim(mut self, name: impl Into<String>) -> Self {
+        self.rules().required.push(name.into());
+        self
+    }
+
+    /// Accepts tokens without `exp`, which are good forever. Those that have one must still keep it.
+    pub fn dangerous_without_expiry(mut self) -> Self {
+        self.rules().without_expiry = true;
+        self
+    }
+
+    /// Accepts tokens with `cnf` from whoever presents them: a stolen one then serves the thief, which is
+    /// what its issuer meant to prevent (RFC 7800, RFC 9449).
+    pub fn dangerous_without_confirmation(mut self) -> Self {
+        self.rules().without_confirmation = true;
+        self
+    }
+
+    /// Verifies a token.
+    ///
+    /// # Errors
+    ///
+    /// If it is not to be accepted; [`JwtErrorKind`] says why. A time before 1970 accepts nothing: it is a
+    /// clock that was never set.
+    pub fn verify(&self, token: impl AsRef<[u8]>, now: SystemTime) -> Result<Claims, JwtError> {
+        let (signatures, rules) = &*self.0;
+        let token = Parts::split(token.as_ref(), signatures.max_token_bytes)?;
+        signatures.verify(&token, token.signed, rules.typ.as_deref())?;
+        let mut buffer = Buffer::<1024>::new();
+        let payload = buffer
+            .decode(token.payload)
+            .ok_or(JwtErrorKind::Malformed)?;
+        let claims = Claims::read(payload)?;
+        rules.check(&claims, now)?;
+        Ok(claims)
+    }
+}
+
+impl Rules {
+    fn check(&self, claims: &Claims, now: SystemTime) -> Result<(), JwtError> {
+        let registered = claims.registered();
+        self.check_times(registered, now)?;
+        if let Some(issuers) = &self.issuers {
+            match &registered.iss {
+                None => return Err(missing("iss")),
+                Some(issuer) if !issuers.contains(issuer) => {
+                    return Err(JwtErrorKind::IssuerMismatch.into());
+                }
+                Some(_) => {}
+            }
+        }
+        if let Some(audiences) = &self.audiences {
+            if !claims.has("aud") {
+                return Err(missing("aud"));
+            }
+            if !claims
+                .audience()
+                .iter()
+                .any(|audience| audiences.contains(audience))
+            {
+                return Err(JwtErrorKind::AudienceMismatch.into());
+            }
+        }
+        if let Some(subject) = &self.subject {
+            match &registered.sub {
+                None => return Err(missing("sub")),
+                Some(own) if own != subject => return Err(JwtErrorKind::SubjectMismatch.into()),
+                Some(_) => {}
+            }
+        }
+        if let Some(name) = self.required.iter().find(|name| !claims.has(name)) {
+            return Err(JwtError::of_claim(JwtErrorKind::ClaimMissing, name.clone()));
+        }
+        if !self.without_confirmation && claims.claim("cnf").is_some() {
+            return Err(JwtErrorKind::ConfirmationUnchecked.into());
+        }
+        Ok(())
+    }
+
+    fn check_times(&self, claims: &Registered, now: SystemTime) -> Result<(), JwtError> {
+        let now = now
+            .duration_since(SystemTime::UNIX_EPOCH)
+            .map_err(|_| JwtErrorKind::NotYetValid)?;
+        let earliest = now.saturating_add(self.leeway);
+        match &claims.exp {
+            None if !self.without_expiry => return Err(missing("exp")),
+            Some(exp) if now >= exp.since_epoch.saturating_add(self.leeway) => {
+                return Err(JwtErrorKind::Expired.into());
+            }
+            _ => {}
+        }
+        if claims
+            .nbf
+            .as_ref()
+            .is_some_and(|nbf| earliest < nbf.since_epoch)
+        {
+            return Err(JwtErrorKind::NotYetValid.into());
+        }
+        if let Some(max_age) = self.max_age {
+            let Some(iat) = &claims.iat else {
+                return Err(missing("iat"));
+            };
+            if earliest < iat.since_epoch {
+                return Err(JwtErrorKind::IssuedInFuture.into());
+            }
+            if now.saturating_sub(iat.since_epoch) > max_age.saturating_add(self.leeway) {
+                return Err(JwtErrorKind::TooOld.into());
+            }
+        }
+        Ok(())
+    }
+}
+
+fn missing(claim: &'static str) -> JwtError {
+    JwtError::of_claim(JwtErrorKind::ClaimMissing, claim)
+}
+
+impl fmt::Debug for JwtVerifier {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("JwtVerifier")
+            .field("signatures", &self.0.0)
+            .field("rules", &self.0.1)
+            .finish()
+    }
+}
