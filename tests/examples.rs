@@ -1,5 +1,9 @@
 //! The example servers, run as a newcomer runs them: started as processes, tried with the lines they print.
 
+#![allow(
+    clippy::unwrap_used,
+    reason = "a test that cannot go on should say where"
+)]
 #![cfg(all(feature = "full", any(feature = "aws-lc", feature = "rust-crypto")))]
 
 use std::{
@@ -29,26 +33,57 @@ impl Example {
     fn start(name: &str) -> Self {
         // Test binaries lie in `deps`, beside the folder of the examples.
         let here = env::current_exe().unwrap();
-        let binary = here.parent().unwrap().parent().unwrap().join("examples").join(name);
+        let binary = here
+            .parent()
+            .unwrap()
+            .parent()
+            .unwrap()
+            .join("examples")
+            .join(name);
         let mut process = Command::new(&binary)
             .env("PORT", "0")
             .stdout(Stdio::piped())
             .spawn()
-            .unwrap_or_else(|error| panic!("{}: {error}; `cargo test` builds it", binary.display()));
+            .unwrap_or_else(|error| {
+                panic!("{}: {error}; `cargo test` builds it", binary.display())
+            });
         let mut lines = BufReader::new(process.stdout.take().unwrap()).lines();
         let line = lines.next().unwrap().unwrap();
-        let token = line.split("Bearer ").nth(1).unwrap().split('\'').next().unwrap().to_owned();
-        let address = line.split("http://").nth(1).unwrap().split('/').next().unwrap();
+        let token = line
+            .split("Bearer ")
+            .nth(1)
+            .unwrap()
+            .split('\'')
+            .next()
+            .unwrap()
+            .to_owned();
+        let address = line
+            .split("http://")
+            .nth(1)
+            .unwrap()
+            .split('/')
+            .next()
+            .unwrap();
         let address = address.parse().unwrap();
         assert!(lines.next().unwrap().unwrap().starts_with("401: curl"));
-        Self { process, address, token }
+        Self {
+            process,
+            address,
+            token,
+        }
     }
 
     /// The whole answer to `GET /me`, as it came over the socket.
     fn me(&self, authorization: Option<&str>) -> String {
         let mut stream = TcpStream::connect(self.address).unwrap();
-        stream.set_read_timeout(Some(Duration::from_secs(30))).unwrap();
-        write!(stream, "GET /me HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\n").unwrap();
+        stream
+            .set_read_timeout(Some(Duration::from_secs(30)))
+            .unwrap();
+        write!(
+            stream,
+            "GET /me HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\n"
+        )
+        .unwrap();
         if let Some(authorization) = authorization {
             write!(stream, "Authorization: {authorization}\r\n").unwrap();
         }
@@ -66,9 +101,17 @@ fn tried(name: &str) {
     let answer = example.me(Some(&bearer));
     assert!(answer.starts_with("http/1.1 200 "), "{answer}");
     assert!(answer.ends_with("\r\n\r\nhello, user-7.\n"), "{answer}");
-    assert!(answer.contains("\r\nratelimit: \"default\";r=59;t="), "{answer}");
+    assert!(
+        answer.contains("\r\nratelimit: \"default\";r=59;t="),
+        "{answer}"
+    );
 
-    for refused in [None, Some("Bearer nonsense"), Some("Basic dXNlcjpwYXNz"), Some("\u{1f512}")] {
+    for refused in [
+        None,
+        Some("Bearer nonsense"),
+        Some("Basic dXNlcjpwYXNz"),
+        Some("\u{1f512}"),
+    ] {
         let answer = example.me(refused);
         assert!(answer.starts_with("http/1.1 401 "), "{answer}");
         for field in [
@@ -84,8 +127,15 @@ fn tried(name: &str) {
 
     // 5 of the minute's 60 are spent. Should the minute turn meanwhile, more pass before the first refusal.
     let answers: Vec<String> = (0..120).map(|_| example.me(Some(&bearer))).collect();
-    let refused = answers.iter().find(|answer| answer.starts_with("http/1.1 429 ")).unwrap();
-    for field in ["\r\nretry-after: ", "\"code\":\"rate_limited\"", "\r\nx-frame-options: sameorigin\r\n"] {
+    let refused = answers
+        .iter()
+        .find(|answer| answer.starts_with("http/1.1 429 "))
+        .unwrap();
+    for field in [
+        "\r\nretry-after: ",
+        "\"code\":\"rate_limited\"",
+        "\r\nx-frame-options: sameorigin\r\n",
+    ] {
         assert!(refused.contains(field), "{field:?} is not in {refused}");
     }
 }

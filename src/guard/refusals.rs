@@ -120,14 +120,12 @@ impl fmt::Debug for Refusals {
 macro_rules! refusal_setters {
     ($this:ident => $refusals:expr) => {
         /// Plugs in what renders refusals; the default is [`ProblemJson`](crate::problem::ProblemJson).
-        #[must_use]
         pub fn with_responder(mut $this, responder: impl $crate::problem::Responder) -> Self {
             $refusals.set_responder(responder);
             $this
         }
 
         /// Plugs in what is told of refusals; the default is [`NoAudit`](crate::audit::NoAudit).
-        #[must_use]
         pub fn with_audit(mut $this, audit: impl $crate::audit::AuditSink) -> Self {
             $refusals.set_audit(audit);
             $this

@@ -1,5 +1,10 @@
 //! The security rules that the crate keeps, each as a test named after its number.
 
+#![allow(
+    clippy::unwrap_used,
+    reason = "a test that cannot go on should say where"
+)]
+
 mod client_ip;
 #[cfg(feature = "headers")]
 mod headers;
