@@ -36,7 +36,10 @@ const PROBLEM_JSON: HeaderValue = HeaderValue::from_static("application/problem+
 /// assert_eq!(rejection.to_response().status(), 403);
 /// ```
 #[derive(Clone, Debug)]
-pub struct Rejection {
+pub struct Rejection(Box<Problem>);
+
+#[derive(Clone, Debug)]
+struct Problem {
     status: StatusCode,
     code: &'static str,
     detail: Cow<'static, str>,
@@ -56,27 +59,27 @@ impl Rejection {
         code: &'static str,
         detail: impl Into<Cow<'static, str>>,
     ) -> Self {
-        Self {
+        Self(Box::new(Problem {
             status,
             code,
             detail: detail.into(),
             problem_type: "about:blank",
             headers: HeaderMap::new(),
             members: Map::new(),
-        }
+        }))
     }
 
     /// Replaces the problem type, a URI (RFC 9457 section 3.1.1).
     #[must_use]
     pub fn of_type(mut self, uri: &'static str) -> Self {
-        self.problem_type = uri;
+        self.0.problem_type = uri;
         self
     }
 
     /// Appends a header field to the answer.
     #[must_use]
     pub fn add_header(mut self, name: HeaderName, value: HeaderValue) -> Self {
-        self.headers.append(name, value);
+        self.0.headers.append(name, value);
         self
     }
 
@@ -85,46 +88,46 @@ impl Rejection {
     /// `type`, `title`, `status`, `detail` and `code` cannot be replaced this way.
     #[must_use]
     pub fn add_member(mut self, name: &'static str, value: impl Into<Value>) -> Self {
-        self.members.insert(name.to_owned(), value.into());
+        self.0.members.insert(name.to_owned(), value.into());
         self
     }
 
     /// The HTTP status.
     #[must_use]
     pub fn status(&self) -> StatusCode {
-        self.status
+        self.0.status
     }
 
     /// The stable code.
     #[must_use]
     pub fn code(&self) -> &'static str {
-        self.code
+        self.0.code
     }
 
     /// The sentence for the client.
     #[must_use]
     pub fn detail(&self) -> &str {
-        &self.detail
+        &self.0.detail
     }
 
     /// The header fields that go with the refusal.
     #[must_use]
     pub fn headers(&self) -> &HeaderMap {
-        &self.headers
+        &self.0.headers
     }
 
     /// The body of RFC 9457 as JSON, for a [`Responder`] that only wants to add to it.
     #[must_use]
     pub fn to_json(&self) -> Value {
-        let mut body = self.members.clone();
-        body.insert("type".into(), self.problem_type.into());
+        let mut body = self.0.members.clone();
+        body.insert("type".into(), self.0.problem_type.into());
         body.insert(
             "title".into(),
-            self.status.canonical_reason().unwrap_or("Refused").into(),
+            self.0.status.canonical_reason().unwrap_or("Refused").into(),
         );
-        body.insert("status".into(), self.status.as_u16().into());
-        body.insert("detail".into(), self.detail.as_ref().into());
-        body.insert("code".into(), self.code.into());
+        body.insert("status".into(), self.0.status.as_u16().into());
+        body.insert("detail".into(), self.0.detail.as_ref().into());
+        body.insert("code".into(), self.0.code.into());
         Value::Object(body)
     }
 
@@ -132,7 +135,7 @@ impl Rejection {
     #[must_use]
     pub fn to_response(&self) -> Response<Bytes> {
         let mut response = Response::new(Bytes::from(self.to_json().to_string()));
-        *response.status_mut() = self.status;
+        *response.status_mut() = self.0.status;
         let headers = response.headers_mut();
         headers.insert(header::CONTENT_TYPE, PROBLEM_JSON);
         headers.insert(header::CACHE_CONTROL, HeaderValue::from_static("no-store"));
@@ -149,7 +152,7 @@ impl Rejection {
             .cloned()
             .collect::<Vec<_>>()
         {
-            for value in self.headers.get_all(&name) {
+            for value in self.0.headers.get_all(&name) {
                 headers.append(name.clone(), value.clone());
             }
         }
