@@ -94,19 +94,20 @@ impl Decisions {
     }
 
     pub(super) fn replace(&mut self, at: usize, decision: Decision) {
-        match at.checked_sub(1) {
-            None => self.first = decision,
-            Some(at) => self.rest[at] = decision,
+        if let Some(replaced) = self.at(at) {
+            *replaced = decision;
         }
     }
 
-    /// The decisions of a request that was not counted after all: what it would have cost is left.
-    pub(super) fn uncounted(mut self, costs: impl Iterator<Item = u32>) -> Self {
-        let all = std::iter::once(&mut self.first).chain(&mut self.rest);
-        for (decision, cost) in all.zip(costs).filter(|(decision, _)| decision.allowed) {
-            decision.remaining += cost;
+    pub(super) fn replace_if_allowed(&mut self, at: usize, decision: Decision) {
+        if let Some(replaced) = self.at(at).filter(|replaced| replaced.allowed) {
+            *replaced = decision;
         }
-        self
+    }
+
+    fn at(&mut self, at: usize) -> Option<&mut Decision> {
+        at.checked_sub(1)
+            .map_or(Some(&mut self.first), |at| self.rest.get_mut(at))
     }
 
     /// The decisions, in the order of the limits.

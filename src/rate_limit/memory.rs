@@ -22,7 +22,10 @@ const CELLS: [usize; 5] = [24, 40, 72, 136, 248];
 
 const MOST_SHARDS: usize = 256;
 
-/// The keys that a set holds, and so the least that a shard does.
+/// Fewer keys to a shard, and chance would fill some long before the others.
+const LEAST_KEYS: usize = 1_024;
+
+/// The keys that a set holds.
 const SET: usize = 8;
 
 impl RateLimitStore for MemoryStore {
@@ -83,6 +86,7 @@ struct Shard(Mutex<Tables>);
 struct Tables([Table; CELLS.len()]);
 
 /// A hit, and where its counts are.
+#[derive(Clone, Copy)]
 struct Located<'h> {
     quota: &'h Quota,
     cost: u32,
@@ -95,7 +99,7 @@ struct Located<'h> {
 
 impl Counters {
     fn new(max_keys: usize) -> Self {
-        let shards = (max_keys / (8 * SET)).clamp(1, MOST_SHARDS);
+        let shards = (max_keys / LEAST_KEYS).clamp(1, MOST_SHARDS);
         let keyed = RandomState::new();
         let folded = (keyed.hash_one(0), SharedSeed::from_u64(keyed.hash_one(1)));
         Self {
@@ -178,18 +182,24 @@ impl Counters {
                 .map(|hit| locked[at(hit)].look(hit, now).2)
                 .collect(),
         );
-        if !decisions.allowed() {
-            return decisions.uncounted(hits().map(|hit| hit.cost));
-        }
-        for (index, hit) in hits().enumerate() {
-            let decision = locked[at(hit)].hit(hit, now, self.most_sets);
-            decisions.replace(index, decision);
-            // Each had room by itself; only the same counts asked for twice can still run out.
-            if !decision.allowed {
-                for hit in hits().take(index) {
-                    locked[at(hit)].give_back(hit, now);
+        if decisions.allowed() {
+            for (index, hit) in hits().enumerate() {
+                decisions.replace(index, locked[at(hit)].hit(hit, now, self.most_sets));
+                // Each had room by itself; only the same counts asked for twice can still run out.
+                if !decisions.allowed() {
+                    hits()
+                        .take(index)
+                        .for_each(|hit| locked[at(hit)].give_back(hit, now));
+                    break;
                 }
-                return decisions.uncounted(hits().map(|hit| hit.cost));
+            }
+        }
+        if !decisions.allowed() {
+            // Nothing is counted after all, so those with room have all of it.
+            for (index, hit) in hits().enumerate() {
+                let asking = Located { cost: 0, ..*hit };
+                let idle = locked[at(hit)].look(&asking, now).2;
+                decisions.replace_if_allowed(index, idle);
             }
         }
         decisions

@@ -33,6 +33,12 @@ impl Set {
         tags: [0; WAYS],
         touched: [0; WAYS],
     };
+
+    /// Whether the counts of a taken place have left their window.
+    fn is_over(&self, way: usize, now: u32) -> bool {
+        let lifetime = 1_i64 << ((self.tags[way] & LIFETIME_BITS) - 1);
+        age(self.touched[way], now) > lifetime
+    }
 }
 
 /// The lifetime of a count in a tag's six bits: one more than the power of two that it is rounded up to.
@@ -80,7 +86,7 @@ impl Table {
     pub(super) fn claim(&mut self, key: Identity, code: u32, now: u32, most_sets: usize) -> usize {
         let (set, way) = loop {
             let Some(choices) = self.choices(key) else {
-                self.grow();
+                self.grow(now);
                 continue;
             };
             if let Some(place) = self.vacant(choices, now) {
@@ -89,7 +95,7 @@ impl Table {
             if self.sets.len() >= most_sets {
                 break self.stalest(choices, now);
             }
-            self.grow();
+            self.grow(now);
         };
         let slot = set * WAYS + way;
         self.taken += usize::from(self.sets[set].tags[way] == 0);
@@ -149,10 +155,7 @@ impl Table {
         if let Some(way) = free_way {
             return Some((choices[emptier], way));
         }
-        places(choices).find(|(set, way)| {
-            let lifetime = 1_i64 << ((self.sets[*set].tags[*way] & LIFETIME_BITS) - 1);
-            age(self.sets[*set].touched[*way], now) > lifetime
-        })
+        places(choices).find(|(set, way)| self.sets[*set].is_over(*way, now))
     }
 
     /// The place that has not been asked for the longest. What was touched in a future that the clock has
@@ -163,31 +166,26 @@ impl Table {
             .unwrap_or((choices[0], 0))
     }
 
-    /// Twice as many sets. Each place keeps the choice it was found by, so all of an old set's places go to
-    /// one of two new sets, and fit.
+    /// Twice as many sets. What is alive is placed anew; with room for twice as many, one of its two sets
+    /// has a place but for a chance in billions, and then it is forgotten as when the table is full.
     #[cold]
-    fn grow(&mut self) {
-        let old = std::mem::take(&mut self.sets);
-        let slots = std::mem::take(&mut self.slots);
-        let count = (old.len() * 2).max(1);
-        self.sets = vec![Set::FREE; count];
-        self.slots = vec![0; count * WAYS * self.stride];
-        for (from, set) in old.iter().enumerate() {
-            for way in (0..WAYS).filter(|way| set.tags[*way] != 0) {
-                let bytes = &slots[(from * WAYS + way) * self.stride..][..self.stride];
-                let key = identity(bytes);
-                let Some(to) = self
-                    .choices(key)
-                    .and_then(|to| to.into_iter().find(|to| to & (old.len() - 1) == from))
-                else {
-                    continue;
-                };
-                let Some(free) = self.sets[to].tags.iter().position(|tag| *tag == 0) else {
-                    continue;
-                };
-                self.sets[to].tags[free] = set.tags[way];
-                self.sets[to].touched[free] = set.touched[way];
-                self.slot_mut(to * WAYS + free).copy_from_slice(bytes);
+    fn grow(&mut self, now: u32) {
+        let count = (self.sets.len() * 2).max(1);
+        let sets = std::mem::replace(&mut self.sets, vec![Set::FREE; count]);
+        let slots = std::mem::replace(&mut self.slots, vec![0; count * WAYS * self.stride]);
+        self.taken = 0;
+        for (at, set) in sets.iter().enumerate() {
+            for way in (0..WAYS).filter(|way| set.tags[*way] != 0 && !set.is_over(*way, now)) {
+                let slot = &slots[(at * WAYS + way) * self.stride..][..self.stride];
+                let place = self
+                    .choices(identity(slot))
+                    .and_then(|choices| self.vacant(choices, now));
+                if let Some((to, free)) = place {
+                    self.sets[to].tags[free] = set.tags[way];
+                    self.sets[to].touched[free] = set.touched[way];
+                    self.slot_mut(to * WAYS + free).copy_from_slice(slot);
+                    self.taken += 1;
+                }
             }
         }
     }

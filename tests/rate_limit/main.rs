@@ -1,0 +1,17 @@
+//! The limiter: the window against a plain reference, the memory store, keys, and the layer over HTTP.
+
+#![cfg(feature = "rate-limit")]
+#![allow(clippy::unwrap_used, reason = "a test that cannot go on should say where")]
+
+mod allocations;
+mod clock;
+mod fields;
+mod keys;
+mod layer;
+mod memory;
+mod quota;
+mod servers;
+mod several;
+mod stores;
+mod support;
+mod window;

@@ -1,0 +1,208 @@
+//! The memory store: the pure window's decisions, for every interleaving, in bounded memory.
+
+use std::{
+    collections::HashMap,
+    sync::{
+        Arc,
+        atomic::{AtomicU32, Ordering},
+    },
+    thread,
+    time::Duration,
+};
+
+use portcullis::{
+    rate_limit::{Quota, RateLimitStore, SlidingWindow},
+    store::{MemoryStore, Reply},
+};
+use proptest::prelude::*;
+
+use crate::support::{after, hit, start};
+
+/// One of each size that counts are kept in.
+fn quotas() -> Vec<Quota> {
+    [
+        (3, 16),
+        (3, 60),
+        (1_000, 16),
+        (1_000, 60),
+        (100_000, 16),
+        (100_000, 32),
+        (100_000, 60),
+    ]
+    .into_iter()
+    .map(|(limit, segments)| Quota::per_minute(limit).segments(segments))
+    .collect()
+}
+
+proptest! {
+    #[test]
+    fn it_decides_as_the_pure_window_does(
+        hits in prop::collection::vec((0..7_usize, 0..5_u8, 0..110_u32, 0..20_000_u64), 1..300),
+    ) {
+        let (store, quotas) = (MemoryStore::new(), quotas());
+        let mut windows: HashMap<(usize, u8), SlidingWindow> = HashMap::new();
+        let mut at = 0;
+        for (index, key, share, wait) in hits {
+            at += wait * 1_000_000;
+            let quota = quotas[index];
+            let cost = quota.limit() / 100 * share + share % 3;
+            let window = windows.entry((index, key)).or_default();
+            prop_assert_eq!(
+                hit(&store, [key], quota, cost, after(at)),
+                window.hit(&quota, cost, after(at))
+            );
+        }
+    }
+}
+
+#[test]
+fn callers_at_once_never_jointly_pass_the_limit() {
+    for quota in quotas() {
+        let quota =
+            Quota::new(quota.limit().min(5_000), quota.window()).segments(quota.segment_count());
+        let store = MemoryStore::new();
+        let admitted = AtomicU32::new(0);
+        thread::scope(|scope| {
+            for _ in 0..8 {
+                scope.spawn(|| {
+                    for _ in 0..quota.limit() / 4 + 1 {
+                        if hit(&store, "one key", quota, 1, start()).allowed {
+                            admitted.fetch_add(1, Ordering::Relaxed);
+                        }
+                    }
+                });
+            }
+        });
+        assert_eq!(admitted.into_inner(), quota.limit(), "{quota:?}");
+    }
+}
+
+#[test]
+fn many_more_keys_than_there_is_room_for_take_no_more_room() {
+    for most in [1_u32, 64, 100, 4_096] {
+        let store = MemoryStore::bounded(most as usize);
+        assert!(store.max_keys() >= 64 && store.max_keys().is_power_of_two());
+        let quota = Quota::per_hour(10);
+        for key in 0..store.max_keys() as u32 * 10 {
+            hit(&store, key.to_be_bytes(), quota, 1, start());
+            assert!(store.rate_limit_keys() <= store.max_keys());
+        }
+        // Two places in three are used before the first live key is forgotten, at the least.
+        assert!(store.rate_limit_keys() * 3 > store.max_keys() * 2);
+        // A key and its eighth of a set: 48 + 8 bytes.
+        assert!(store.rate_limit_bytes() <= store.max_keys() * 56);
+    }
+}
+
+#[test]
+fn nothing_live_is_forgotten_while_the_store_is_half_empty() {
+    let store = MemoryStore::bounded(1 << 14);
+    let quota = Quota::per_hour(1);
+    let keys = 1_u32 << 13;
+    for key in 0..keys {
+        assert!(hit(&store, key.to_be_bytes(), quota, 1, start()).allowed);
+    }
+    for key in 0..keys {
+        assert!(!hit(&store, key.to_be_bytes(), quota, 1, start()).allowed);
+    }
+    assert_eq!(store.rate_limit_keys(), keys as usize);
+}
+
+#[test]
+fn places_of_keys_whose_counts_have_left_are_taken_first() {
+    let store = MemoryStore::bounded(1_024);
+    let quota = Quota::new(1, Duration::from_secs(10));
+    for key in 0..2_000_u32 {
+        hit(&store, key.to_be_bytes(), quota, 1, start());
+    }
+    let full = store.rate_limit_bytes();
+    // Long after, everybody's counts have left; a few hundred new keys find places and keep them.
+    let later = start() + Duration::from_secs(3_600);
+    for key in 10_000..10_400_u32 {
+        assert!(hit(&store, key.to_be_bytes(), quota, 1, later).allowed);
+    }
+    for key in 10_000..10_400_u32 {
+        assert!(!hit(&store, key.to_be_bytes(), quota, 1, later).allowed);
+    }
+    assert_eq!(store.rate_limit_bytes(), full);
+}
+
+#[test]
+fn a_key_that_is_being_refused_stays_refused_through_a_flood() {
+    let store = MemoryStore::bounded(1_024);
+    let quota = Quota::per_hour(5);
+    for _ in 0..5 {
+        assert!(hit(&store, "abuser", quota, 1, start()).allowed);
+    }
+    // Ten times as many live keys as there is room for, 100 a second, while the abuser goes on.
+    for flood in 0..10_240_u32 {
+        let now = after(u64::from(flood) * 10_000_000);
+        hit(&store, flood.to_be_bytes(), quota, 1, now);
+        if flood % 10 == 0 {
+            assert!(
+                !hit(&store, "abuser", quota, 1, now).allowed,
+                "after {flood} keys"
+            );
+        }
+    }
+    assert!(store.rate_limit_keys() <= 1_024);
+}
+
+#[test]
+fn keys_from_a_future_that_the_clock_came_back_from_give_way() {
+    let store = MemoryStore::bounded(1_024);
+    let quota = Quota::per_hour(1);
+    let ahead = start() + Duration::from_secs(86_400 * 365);
+    for key in 0..10_000_u32 {
+        hit(&store, key.to_be_bytes(), quota, 1, ahead);
+    }
+    for key in 20_000..20_200_u32 {
+        hit(&store, key.to_be_bytes(), quota, 1, start());
+    }
+    let kept = (20_000..20_200_u32).filter(|key| {
+        !hit(&store, key.to_be_bytes(), quota, 0, start())
+            .remaining
+            .eq(&1)
+    });
+    assert_eq!(kept.count(), 200);
+}
+
+#[test]
+fn neither_asking_nor_a_refusal_takes_a_place() {
+    let store = MemoryStore::new();
+    let quota = Quota::per_second(5);
+    assert!(hit(&store, "asks", quota, 0, start()).allowed);
+    assert!(!hit(&store, "asks for too much", quota, 6, start()).allowed);
+    assert_eq!(store.rate_limit_keys(), 0);
+}
+
+#[test]
+fn equal_quotas_count_together_and_others_apart() {
+    let store = MemoryStore::new();
+    let quota = Quota::per_minute(1);
+    assert!(hit(&store, "k", quota, 1, start()).allowed);
+    assert!(!hit(&store.clone(), "k", Quota::per_minute(1), 1, start()).allowed);
+    for other in [
+        Quota::per_minute(2),
+        Quota::per_hour(1),
+        quota.segments(15),
+        quota.name("other"),
+    ] {
+        assert!(hit(&store, "k", other, 1, start()).allowed, "{other:?}");
+    }
+    assert!(hit(&MemoryStore::new(), "k", quota, 1, start()).allowed);
+    assert!(hit(&store, "", quota, 1, start()).allowed);
+    assert!(hit(&store, "kk", quota, 1, start()).allowed);
+}
+
+#[test]
+fn it_is_a_store_behind_an_arc_and_says_nothing_of_its_keys() {
+    let store: Arc<dyn RateLimitStore> = Arc::new(Arc::new(MemoryStore::new()));
+    assert!(matches!(store.hit(&[], start()), Reply::Ready(Err(_))));
+    let memory = MemoryStore::new();
+    hit(&memory, "the-secret-key", Quota::per_second(1), 1, start());
+    assert_eq!(
+        format!("{memory:?}"),
+        "MemoryStore { max_keys: 1048576, .. }"
+    );
+}
