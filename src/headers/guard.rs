@@ -10,6 +10,7 @@ use super::{
 };
 use crate::{
     audit::AuditKind,
+    client_ip::RequestScheme,
     guard::{Check, Guard, Refusals},
     head::RequestHead,
     problem::Rejection,
@@ -22,6 +23,10 @@ pub(super) struct Plan {
     /// The fields of every response. A policy with a nonce stands here as one that allows nothing: it goes
     /// out only if the nonce is missing.
     pub(super) headers: HeaderMap,
+    /// The same without `Strict-Transport-Security`, if it goes out over HTTPS only.
+    pub(super) headers_over_http: Option<HeaderMap>,
+    /// How to tell what came over HTTPS; nothing where it does not matter.
+    pub(super) hsts_only_over: Option<RequestScheme>,
     /// The policies that need the nonce of the response.
     pub(super) nonced: Vec<(HeaderName, Template)>,
     /// What is taken out of the responses of others.
@@ -42,6 +47,7 @@ pub struct SecurityHeadersGuard {
 #[derive(Debug)]
 pub struct SecurityHeadersPass {
     nonce: Option<CspNonce>,
+    over_http: bool,
 }
 
 /// Left in the extensions of a response: the names that an inner layer left out on purpose.
@@ -53,18 +59,21 @@ impl Guard for SecurityHeadersGuard {
     type Pass = SecurityHeadersPass;
 
     fn check(&self, request: RequestHead<'_>) -> Check<SecurityHeadersPass> {
-        if self.plan.nonced.is_empty() {
-            return Check::pass(SecurityHeadersPass { nonce: None });
-        }
-        // An outer layer's nonce is as fresh as one made here, and the same in the policies of both.
+        let plan = &*self.plan;
+        let over_http = plan
+            .hsts_only_over
+            .as_ref()
+            .is_some_and(|scheme| !scheme.is_https(request));
         let nonce = match request.extensions().get::<CspNonce>() {
-            Some(nonce) => Ok(nonce.clone()),
-            None => CspNonce::generate(self.plan.random),
+            _ if plan.nonced.is_empty() => None,
+            // An outer layer's nonce is as fresh as one made here, and the same in the policies of both.
+            Some(nonce) => Some(nonce.clone()),
+            None => match CspNonce::generate(plan.random) {
+                Ok(nonce) => Some(nonce),
+                Err(RandomError) => return Check::refuse(plan.no_nonce(over_http)),
+            },
         };
-        match nonce {
-            Ok(nonce) => Check::pass(SecurityHeadersPass { nonce: Some(nonce) }),
-            Err(RandomError) => Check::refuse(self.no_nonce()),
-        }
+        Check::pass(SecurityHeadersPass { nonce, over_http })
     }
 
     fn audit_kind(&self, _rejection: &Rejection) -> AuditKind {
@@ -93,13 +102,13 @@ impl Guard for SecurityHeadersGuard {
         let plan = &*self.plan;
         let inner = response.extensions_mut().remove::<LeftOut>();
         let without = inner.as_ref().map(|LeftOut(names)| {
-            let mut headers = plan.headers.clone();
+            let mut headers = plan.headers(pass.over_http).clone();
             for name in names {
                 headers.remove(name);
             }
             headers
         });
-        let ours = without.as_ref().unwrap_or(&plan.headers);
+        let ours = without.as_ref().unwrap_or(plan.headers(pass.over_http));
 
         let theirs = response.headers_mut();
         let values: Vec<_> = plan
@@ -123,16 +132,22 @@ impl Guard for SecurityHeadersGuard {
     }
 }
 
-impl SecurityHeadersGuard {
+impl Plan {
+    fn headers(&self, over_http: bool) -> &HeaderMap {
+        match &self.headers_over_http {
+            Some(headers) if over_http => headers,
+            _ => &self.headers,
+        }
+    }
+
     /// The refusal for want of a nonce, which carries the headers as every response does.
-    fn no_nonce(&self) -> Rejection {
+    fn no_nonce(&self, over_http: bool) -> Rejection {
         let rejection = Rejection::new(
             StatusCode::INTERNAL_SERVER_ERROR,
             "headers_nonce_unavailable",
             "The page cannot be shown safely right now.",
         );
-        self.plan
-            .headers
+        self.headers(over_http)
             .iter()
             .fold(rejection, |rejection, (name, value)| {
                 rejection.add_header(name.clone(), value.clone())

@@ -15,6 +15,7 @@ use super::{
     guard::{Plan, SecurityHeadersGuard},
 };
 use crate::{
+    client_ip::RequestScheme,
     guard::{Guarded, Refusals},
     random,
 };
@@ -52,6 +53,8 @@ impl SecurityHeadersLayer {
         Self {
             plan: Arc::new(Plan {
                 headers: HeaderMap::with_capacity(SPARE),
+                headers_over_http: None,
+                hsts_only_over: None,
                 nonced: Vec::new(),
                 removed: Vec::new(),
                 left_out: Vec::new(),
@@ -128,6 +131,12 @@ impl SecurityHeadersLayer {
         })
     }
 
+    /// Sends `Strict-Transport-Security` with answers to requests over HTTPS only, as RFC 6797 section 7.2
+    /// has it. Without this it goes out always, and browsers ignore it where it came by HTTP (section 8.1).
+    pub fn hsts_only_over(self, scheme: RequestScheme) -> Self {
+        self.change(|plan| plan.hsts_only_over = Some(scheme))
+    }
+
     /// Replaces the names of the fields that are taken out of responses: `Server` and `X-Powered-By` in the
     /// presets.
     pub fn removed_headers(self, names: impl IntoIterator<Item = HeaderName>) -> Self {
@@ -139,16 +148,7 @@ impl SecurityHeadersLayer {
         self.change(|plan| plan.removed.push(name))
     }
 
-    /// Plugs in what renders the refusal for want of a nonce; the default is
-    /// [`ProblemJson`](crate::problem::ProblemJson).
-    pub fn with_responder(self, responder: impl crate::problem::Responder) -> Self {
-        self.change(|plan| plan.refusals.set_responder(responder))
-    }
-
-    /// Plugs in what is told of that refusal; the default is [`NoAudit`](crate::audit::NoAudit).
-    pub fn with_audit(self, audit: impl crate::audit::AuditSink) -> Self {
-        self.change(|plan| plan.refusals.set_audit(audit))
-    }
+    refusal_setters!(self => Arc::make_mut(&mut self.plan).refusals);
 
     /// Plugs in the clock that audit events go by.
     pub fn with_clock(self, clock: impl crate::clock::Clock) -> Self {
@@ -176,6 +176,11 @@ impl SecurityHeadersLayer {
         let plan = Arc::make_mut(&mut self.plan);
         change(plan);
         plan.headers.reserve(SPARE);
+        plan.headers_over_http = plan.hsts_only_over.is_some().then(|| {
+            let mut headers = plan.headers.clone();
+            headers.remove(StrictTransportSecurity::NAME);
+            headers
+        });
         self
     }
 }

@@ -50,6 +50,7 @@ mod cross_origin_resource_policy;
 mod csp;
 mod guard;
 mod host;
+mod https_redirect;
 mod layer;
 mod merge;
 mod names;
@@ -75,6 +76,10 @@ pub use self::{
     cross_origin_resource_policy::CrossOriginResourcePolicy,
     csp::{ContentSecurityPolicy, ContentSecurityPolicyBuilder, CspNonce, Source},
     guard::{SecurityHeadersGuard, SecurityHeadersPass},
+    https_redirect::{
+        HttpsRedirect, HttpsRedirectError, HttpsRedirectErrorKind, HttpsRedirectGuard,
+        HttpsRedirectLayer,
+    },
     layer::{SecurityHeaders, SecurityHeadersLayer},
     origin_agent_cluster::OriginAgentCluster,
     permissions_policy::{
