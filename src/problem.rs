@@ -145,14 +145,13 @@ impl Rejection {
 
     /// Puts the rejection's header fields into `headers`, leaving alone what is already there.
     pub(crate) fn put_headers(&self, headers: &mut HeaderMap) {
-        for name in self
-            .headers
+        let own = &self.0.headers;
+        let missing: Vec<_> = own
             .keys()
             .filter(|name| !headers.contains_key(*name))
-            .cloned()
-            .collect::<Vec<_>>()
-        {
-            for value in self.0.headers.get_all(&name) {
+            .collect();
+        for name in missing {
+            for value in own.get_all(name) {
                 headers.append(name.clone(), value.clone());
             }
         }
