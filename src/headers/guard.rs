@@ -111,15 +111,16 @@ impl Guard for SecurityHeadersGuard {
         let ours = without.as_ref().unwrap_or(plan.headers(pass.over_http));
 
         let theirs = response.headers_mut();
-        let values: Vec<_> = plan
-            .nonced
-            .iter()
-            .filter(|(name, _)| ours.contains_key(name) && !theirs.contains_key(name))
-            .filter_map(|(name, template)| Some((name, template.value(pass.nonce.as_ref())?)))
-            .collect();
+        // There are two policies at most: the one that is enforced and the one that is reported.
+        let mut values = [None, None];
+        for (value, (name, template)) in values.iter_mut().zip(&plan.nonced) {
+            if ours.contains_key(name) && !theirs.contains_key(name) {
+                *value = template.value(pass.nonce.as_ref());
+            }
+        }
         merge(ours, &plan.removed, theirs);
-        for (name, value) in values {
-            if let Some(placeholder) = theirs.get_mut(name) {
+        for (value, (name, _)) in values.into_iter().zip(&plan.nonced) {
+            if let (Some(value), Some(placeholder)) = (value, theirs.get_mut(name)) {
                 *placeholder = value;
             }
         }
