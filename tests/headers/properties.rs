@@ -164,6 +164,7 @@ proptest! {
         host in prop_oneof![
             prop::collection::vec(any::<u8>(), 0..40),
             "[a-zA-Z0-9.:\\[\\]@/\\\\_-]{0,30}".prop_map(String::into_bytes),
+            "[a-zA-Z0-9-]{1,9}(\\.[a-z]{1,9}){0,2}(:[0-9]{0,5})?".prop_map(String::into_bytes),
         ],
         target in prop_oneof![
             any::<String>(),
