@@ -93,7 +93,9 @@ impl Config {
         let cost = settings.cost.as_ref().map_or(1, |cost| cost(request));
         let now = settings.refusals.now();
         if let [Limit { quota, key }] = &settings.limits[..] {
-            let bytes = key_bytes(key.as_ref().unwrap_or(&settings.key), request)?;
+            let mut bytes = KeyBytes::new();
+            let key = key.as_ref().unwrap_or(&settings.key);
+            key.write(request, &mut bytes)?;
             let hit = Hit::new(bytes.as_bytes(), *quota, cost);
             return Ok(settings.store.hit(&[hit], now));
         }

@@ -34,10 +34,10 @@ impl Set {
         touched: [0; WAYS],
     };
 
-    /// Whether the counts of a taken place have left their window.
-    fn is_over(&self, way: usize, now: u32) -> bool {
-        let lifetime = 1_i64 << ((self.tags[way] & LIFETIME_BITS) - 1);
-        age(self.touched[way], now) > lifetime
+    /// Whether a place is free, or its counts have left their window.
+    fn is_vacant(&self, way: usize, now: u32) -> bool {
+        let code = self.tags[way] & LIFETIME_BITS;
+        code == 0 || age(self.touched[way], now) > 1_i64 << (code - 1)
     }
 }
 
@@ -82,7 +82,8 @@ impl Table {
     }
 
     /// A place for a key that is not there: free, or of counts that have left the window, or, when the
-    /// table has the greatest size it may have, of the key that nobody has asked for the longest.
+    /// table has the greatest size it may have, of the key that nobody has asked for the longest. Whose
+    /// counts lay there is still to be overwritten.
     pub(super) fn claim(&mut self, key: Identity, code: u32, now: u32, most_sets: usize) -> usize {
         let (set, way) = loop {
             let Some(choices) = self.choices(key) else {
@@ -102,7 +103,6 @@ impl Table {
         self.sets[set].tags[way] = tag(key, code);
         self.sets[set].touched[way] = now;
         let bytes = self.slot_mut(slot);
-        bytes.fill(0);
         bytes[..8].copy_from_slice(&key.first.to_le_bytes());
         bytes[8..16].copy_from_slice(&key.second.to_le_bytes());
         slot
@@ -144,18 +144,16 @@ impl Table {
         Some([key.first as usize & mask, key.second as usize & mask])
     }
 
-    /// A free place in the emptier of the two sets, or else one whose counts have left the window.
+    /// A place that is free, or whose counts have left the window, in the set that has more of them.
     fn vacant(&self, choices: [usize; 2], now: u32) -> Option<(usize, usize)> {
-        let free = |set: usize| self.sets[set].tags.iter().filter(|tag| **tag == 0).count();
-        let emptier = usize::from(free(choices[1]) > free(choices[0]));
-        let free_way = self.sets[choices[emptier]]
-            .tags
-            .iter()
-            .position(|tag| *tag == 0);
-        if let Some(way) = free_way {
-            return Some((choices[emptier], way));
-        }
-        places(choices).find(|(set, way)| self.sets[*set].is_over(*way, now))
+        let vacant = |set: usize| (0..WAYS).filter(move |way| self.sets[set].is_vacant(*way, now));
+        let [one, two] = choices;
+        let set = if vacant(two).count() > vacant(one).count() {
+            two
+        } else {
+            one
+        };
+        vacant(set).next().map(|way| (set, way))
     }
 
     /// The place that has not been asked for the longest. What was touched in a future that the clock has
@@ -175,7 +173,7 @@ impl Table {
         let slots = std::mem::replace(&mut self.slots, vec![0; count * WAYS * self.stride]);
         self.taken = 0;
         for (at, set) in sets.iter().enumerate() {
-            for way in (0..WAYS).filter(|way| set.tags[*way] != 0 && !set.is_over(*way, now)) {
+            for way in (0..WAYS).filter(|way| !set.is_vacant(*way, now)) {
                 let slot = &slots[(at * WAYS + way) * self.stride..][..self.stride];
                 let place = self
                     .choices(identity(slot))

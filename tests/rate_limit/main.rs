@@ -1,7 +1,10 @@
 //! The limiter: the window against a plain reference, the memory store, keys, and the layer over HTTP.
 
 #![cfg(feature = "rate-limit")]
-#![allow(clippy::unwrap_used, reason = "a test that cannot go on should say where")]
+#![allow(
+    clippy::unwrap_used,
+    reason = "a test that cannot go on should say where"
+)]
 
 mod allocations;
 mod clock;

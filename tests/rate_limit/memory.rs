@@ -128,6 +128,52 @@ fn places_of_keys_whose_counts_have_left_are_taken_first() {
 }
 
 #[test]
+fn live_keys_keep_their_places_beside_ones_whose_counts_have_left() {
+    let store = MemoryStore::bounded(1_024);
+    let (hourly, quick) = (Quota::per_hour(1), Quota::per_second(1));
+    for key in 0..100_u32 {
+        assert!(hit(&store, key.to_be_bytes(), hourly, 1, start()).allowed);
+    }
+    // All through most of an hour others come and go. They were all asked for later than the first.
+    for key in 0..5_000_u32 {
+        hit(
+            &store,
+            key.to_be_bytes(),
+            quick,
+            1,
+            after(u64::from(key) * 500_000_000),
+        );
+    }
+    let now = start() + Duration::from_secs(2_500);
+    for key in 0..100_u32 {
+        assert!(!hit(&store, key.to_be_bytes(), hourly, 1, now).allowed);
+    }
+}
+
+#[test]
+fn the_table_does_not_grow_while_keys_only_come_and_go() {
+    let store = MemoryStore::new();
+    let quota = Quota::per_second(1);
+    let mut first = 0;
+    for round in 0..50_u32 {
+        let now = start() + Duration::from_secs(60) * round;
+        for key in 0..10_000_u32 {
+            hit(
+                &store,
+                [round, key].map(u32::to_be_bytes).concat(),
+                quota,
+                1,
+                now,
+            );
+        }
+        if round == 0 {
+            first = store.rate_limit_bytes();
+        }
+    }
+    assert!(store.rate_limit_bytes() <= first * 2, "{first} bytes first");
+}
+
+#[test]
 fn a_key_that_is_being_refused_stays_refused_through_a_flood() {
     let store = MemoryStore::bounded(1_024);
     let quota = Quota::per_hour(5);
