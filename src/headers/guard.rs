@@ -29,6 +29,8 @@ pub(super) struct Plan {
     pub(super) hsts_only_over: Option<RequestScheme>,
     /// The policies that need the nonce of the response.
     pub(super) nonced: Vec<(HeaderName, Template)>,
+    /// Whether there is a policy, and it needs no nonce.
+    pub(super) policy_is_fixed: bool,
     /// What is taken out of the responses of others.
     pub(super) removed: Vec<HeaderName>,
     /// What no layer outside this one shall set either.
@@ -85,14 +87,9 @@ impl Guard for SecurityHeadersGuard {
     }
 
     fn admit<B>(&self, pass: &mut SecurityHeadersPass, request: &mut Request<B>) {
-        let fixed = pass.nonce.is_none()
-            && self
-                .plan
-                .headers
-                .contains_key(http::header::CONTENT_SECURITY_POLICY);
         if let Some(nonce) = &pass.nonce {
             request.extensions_mut().insert(nonce.clone());
-        } else if fixed {
+        } else if self.plan.policy_is_fixed {
             // The policy of an outer layer gives way to this one, and its nonce would open nothing.
             request.extensions_mut().remove::<CspNonce>();
         }
@@ -100,34 +97,22 @@ impl Guard for SecurityHeadersGuard {
 
     fn depart<B>(&self, pass: SecurityHeadersPass, response: &mut Response<B>) {
         let plan = &*self.plan;
-        let inner = response.extensions_mut().remove::<LeftOut>();
-        let without = inner.as_ref().map(|LeftOut(names)| {
-            let mut headers = plan.headers(pass.over_http).clone();
-            for name in names {
-                headers.remove(name);
-            }
-            headers
-        });
-        let ours = without.as_ref().unwrap_or(plan.headers(pass.over_http));
-
-        let theirs = response.headers_mut();
-        // There are two policies at most: the one that is enforced and the one that is reported.
-        let mut values = [None, None];
-        for (value, (name, template)) in values.iter_mut().zip(&plan.nonced) {
-            if ours.contains_key(name) && !theirs.contains_key(name) {
-                *value = template.value(pass.nonce.as_ref());
+        let ours = plan.headers(pass.over_http);
+        match response.extensions_mut().remove::<LeftOut>() {
+            None => plan.put(ours, pass.nonce.as_ref(), response.headers_mut()),
+            Some(LeftOut(mut names)) => {
+                let mut ours = ours.clone();
+                for name in &names {
+                    ours.remove(name);
+                }
+                plan.put(&ours, pass.nonce.as_ref(), response.headers_mut());
+                names.extend(plan.left_out.iter().cloned());
+                response.extensions_mut().insert(LeftOut(names));
+                return;
             }
         }
-        merge(ours, &plan.removed, theirs);
-        for (value, (name, _)) in values.into_iter().zip(&plan.nonced) {
-            if let (Some(value), Some(placeholder)) = (value, theirs.get_mut(name)) {
-                *placeholder = value;
-            }
-        }
-
-        if inner.is_some() || !plan.left_out.is_empty() {
-            let mut names = plan.left_out.clone();
-            names.extend(inner.into_iter().flat_map(|LeftOut(names)| names));
+        if !plan.left_out.is_empty() {
+            let names = plan.left_out.clone();
             response.extensions_mut().insert(LeftOut(names));
         }
     }
@@ -138,6 +123,26 @@ impl Plan {
         match &self.headers_over_http {
             Some(headers) if over_http => headers,
             _ => &self.headers,
+        }
+    }
+
+    /// Puts `ours` into `theirs`, with the nonce in its places.
+    fn put(&self, ours: &HeaderMap, nonce: Option<&CspNonce>, theirs: &mut HeaderMap) {
+        if self.nonced.is_empty() {
+            return merge(ours, &self.removed, theirs);
+        }
+        // There are two policies at most: the one that is enforced and the one that is reported.
+        let mut values = [None, None];
+        for (value, (name, template)) in values.iter_mut().zip(&self.nonced) {
+            if ours.contains_key(name) && !theirs.contains_key(name) {
+                *value = template.value(nonce);
+            }
+        }
+        merge(ours, &self.removed, theirs);
+        for (value, (name, _)) in values.into_iter().zip(&self.nonced) {
+            if let (Some(value), Some(placeholder)) = (value, theirs.get_mut(name)) {
+                *placeholder = value;
+            }
         }
     }
 

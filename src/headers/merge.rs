@@ -4,30 +4,37 @@ use std::mem;
 
 use http::{HeaderMap, HeaderName};
 
-/// From so many fields of the response's own on, moving them costs more than looking ours up among them.
-const MANY: usize = 24;
-
 /// Puts `ours` into `theirs`, where a name that stands already stays as it is with all its values, and takes
 /// the names of `removed` out of `theirs`.
 ///
-/// A response has few fields of its own as a rule, so it is cheaper to copy the ready table of ours, whose
-/// names are hashed already, and to move theirs into the copy, than to look each of ours up.
+/// A response has few fields of its own as a rule. Then it is cheaper to copy the ready table of ours, whose
+/// names are hashed already, and to move theirs into the copy, than to look each of ours up among theirs.
 pub(super) fn merge(ours: &HeaderMap, removed: &[HeaderName], theirs: &mut HeaderMap) {
-    if theirs.len() > MANY {
-        return insert(ours, removed, theirs);
+    if ours.len() + theirs.len() > ours.capacity() {
+        return add(ours, removed, theirs);
     }
     let inner = mem::replace(theirs, ours.clone());
-    // A name comes with its first value only; what follows without one belongs to it.
-    let mut dropped = false;
-    theirs.extend(inner.into_iter().filter(|(name, _)| {
-        if let Some(name) = name {
-            dropped = removed.contains(name);
+    let one_value_each = inner.keys_len() == inner.len();
+    if one_value_each {
+        for (name, value) in inner {
+            if let Some(name) = name.filter(|name| !removed.contains(name)) {
+                theirs.insert(name, value);
+            }
         }
-        !dropped
-    }));
+    } else {
+        // A name comes with its first value only; what follows without one belongs to it.
+        let mut dropped = false;
+        theirs.extend(inner.into_iter().filter(|(name, _)| {
+            if let Some(name) = name {
+                dropped = removed.contains(name);
+            }
+            !dropped
+        }));
+    }
 }
 
-fn insert(ours: &HeaderMap, removed: &[HeaderName], theirs: &mut HeaderMap) {
+/// The other way round, for responses with many fields.
+fn add(ours: &HeaderMap, removed: &[HeaderName], theirs: &mut HeaderMap) {
     for name in removed {
         theirs.remove(name);
     }
