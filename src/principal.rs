@@ -154,6 +154,10 @@ pub(crate) struct Nobody(pub(crate) Arc<Rejection>);
 
 /// Extractors of what a layer put into the request's extensions.
 #[cfg(feature = "axum")]
+#[allow(
+    clippy::result_large_err,
+    reason = "the error becomes the response a moment later"
+)]
 pub(crate) mod extract {
     use axum::extract::{FromRequestParts, OptionalFromRequestParts};
     use http::{Extensions, StatusCode, request::Parts};

@@ -23,59 +23,21 @@ mod ed25519;
 mod rust_crypto;
 #[cfg(all(test, feature = "aws-lc", feature = "rust-crypto"))]
 mod tests;
+#[cfg(not(any(feature = "aws-lc", feature = "rust-crypto")))]
+mod without;
 
 #[cfg(feature = "aws-lc")]
 use self::aws_lc as backend;
 #[cfg(all(feature = "rust-crypto", not(feature = "aws-lc")))]
 use self::rust_crypto as backend;
+#[cfg(not(any(feature = "aws-lc", feature = "rust-crypto")))]
+use self::without as backend;
 
 #[cfg(not(any(feature = "aws-lc", feature = "rust-crypto")))]
 compile_error!(
     "portcullis: the feature `jwt` needs a crypto backend: enable `aws-lc` (a default feature; needs a C \
      compiler) or `rust-crypto` (pure Rust)"
 );
-
-/// Stands in for a backend where there is none, so that the error above is the only one.
-#[cfg(not(any(feature = "aws-lc", feature = "rust-crypto")))]
-mod backend {
-    use super::Hash;
-
-    pub(super) enum HmacKey {}
-
-    impl HmacKey {
-        pub(super) fn new(_: Hash, _: &[u8]) -> Self {
-            unreachable!("does not compile without a backend")
-        }
-
-        pub(super) fn verify(&self, _: &[u8], _: &[u8]) -> bool {
-            match *self {}
-        }
-    }
-
-    pub(super) enum PublicKey {}
-
-    impl PublicKey {
-        pub(super) fn rsa_pkcs1(_: Hash, _: &[u8], _: &[u8]) -> Option<Self> {
-            None
-        }
-
-        pub(super) fn ecdsa_p256(_: &[u8; 65]) -> Option<Self> {
-            None
-        }
-
-        pub(super) fn ed25519(_: &[u8; 32]) -> Option<Self> {
-            None
-        }
-
-        pub(super) fn verify(&self, _: &[u8], _: &[u8]) -> bool {
-            match *self {}
-        }
-    }
-
-    pub(super) fn sha256(_: &[u8]) -> [u8; 32] {
-        [0; 32]
-    }
-}
 
 /// The digests of RFC 6234 that signatures and tags are made over.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

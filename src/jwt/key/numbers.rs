@@ -22,6 +22,10 @@ pub(super) enum Numbers<'k> {
 }
 
 /// A key made ready.
+#[allow(
+    clippy::large_enum_variant,
+    reason = "one a key, behind its Arc; a box would be one more step on the way to it"
+)]
 pub(super) enum Material {
     Secret(HmacKey),
     Public(PublicKey),

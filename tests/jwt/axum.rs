@@ -1,0 +1,133 @@
+//! The layer and the extractors under axum, over a real socket.
+
+use std::net::SocketAddr;
+
+use axum::{Router, routing::get};
+use http::{StatusCode, header};
+use http_body_util::{BodyExt, Empty};
+use hyper_util::{client::legacy::Client, rt::TokioExecutor};
+use portcullis::{
+    clock::ManualClock,
+    jwt::{Algorithm, Claims, JwtAuthLayer},
+    principal::Principal,
+};
+use tokio::net::TcpListener;
+use tower::ServiceBuilder;
+
+use crate::mint;
+
+fn routes() -> Router {
+    Router::new()
+        .route(
+            "/me",
+            get(|claims: Claims| async move { claims.subject().to_owned() }),
+        )
+        .route(
+            "/who",
+            get(|who: Principal| async move { who.subject().to_owned() }),
+        )
+        .route(
+            "/maybe",
+            get(|claims: Option<Claims>| async move {
+                claims.map_or("nobody".to_owned(), |claims| claims.subject().to_owned())
+            }),
+        )
+        .route(
+            "/perhaps",
+            get(|who: Option<Principal>| async move {
+                who.map_or("nobody".to_owned(), |who| who.subject().to_owned())
+            }),
+        )
+}
+
+fn layer() -> JwtAuthLayer {
+    JwtAuthLayer::new(mint::verifier(Algorithm::Es256)).with_clock(ManualClock::new(mint::now()))
+}
+
+async fn serve(app: Router) -> SocketAddr {
+    let listener = TcpListener::bind("127.0.0.1:0").await.expect("a port");
+    let address = listener.local_addr().expect("an address");
+    tokio::spawn(async move { axum::serve(listener, app).await });
+    address
+}
+
+/// Status, challenge and body.
+async fn ask(address: SocketAddr, path: &str, token: Option<&str>) -> (StatusCode, String, String) {
+    let client = Client::builder(TokioExecutor::new()).build_http::<Empty<bytes::Bytes>>();
+    let mut request = http::Request::builder().uri(format!("http://{address}{path}"));
+    if let Some(token) = token {
+        request = request.header(header::AUTHORIZATION, format!("Bearer {token}"));
+    }
+    let request = request.body(Empty::new()).expect("a request");
+    let response = client.request(request).await.expect("an answer");
+    let status = response.status();
+    let challenge = response
+        .headers()
+        .get(header::WWW_AUTHENTICATE)
+        .map(|value| value.to_str().expect("text").to_owned());
+    let body = response
+        .into_body()
+        .collect()
+        .await
+        .expect("a body")
+        .to_bytes();
+    let body = String::from_utf8(body.to_vec()).expect("text");
+    (status, challenge.unwrap_or_default(), body)
+}
+
+#[tokio::test]
+async fn handlers_get_claims_and_principal() {
+    let address = serve(routes().layer(ServiceBuilder::new().layer(layer()))).await;
+    let token = mint::token(Algorithm::Es256, &mint::claims());
+    for path in ["/me", "/who", "/maybe", "/perhaps"] {
+        let (status, _, body) = ask(address, path, Some(&token)).await;
+        assert_eq!((status, &*body), (StatusCode::OK, "user-7"), "{path}");
+        let (status, challenge, _) = ask(address, path, None).await;
+        assert_eq!(
+            (status, &*challenge),
+            (StatusCode::UNAUTHORIZED, "Bearer"),
+            "{path}"
+        );
+        let (status, challenge, body) =
+            ask(address, path, Some(&token.replace(".ey", ".eY"))).await;
+        assert_eq!(status, StatusCode::UNAUTHORIZED);
+        assert!(
+            challenge.contains("error=\"invalid_token\"") && body.contains("\"jwt_"),
+            "{challenge} {body}"
+        );
+    }
+}
+
+#[tokio::test]
+async fn under_an_optional_layer_each_handler_decides_for_itself() {
+    let layer = layer().realm("orders").expect("a realm").optional();
+    let address = serve(routes().layer(layer)).await;
+    for path in ["/maybe", "/perhaps"] {
+        let (status, _, body) = ask(address, path, None).await;
+        assert_eq!((status, &*body), (StatusCode::OK, "nobody"), "{path}");
+    }
+    for path in ["/me", "/who"] {
+        let (status, challenge, body) = ask(address, path, None).await;
+        assert_eq!(
+            (status, &*challenge),
+            (StatusCode::UNAUTHORIZED, "Bearer realm=\"orders\"")
+        );
+        assert!(body.contains("\"jwt_missing\""), "{body}");
+    }
+}
+
+#[tokio::test]
+async fn without_the_layer_every_extractor_fails_closed() {
+    let address = serve(routes()).await;
+    let token = mint::token(Algorithm::Es256, &mint::claims());
+    for (path, code) in [
+        ("/me", "jwt_layer_missing"),
+        ("/maybe", "jwt_layer_missing"),
+        ("/who", "principal_layer_missing"),
+        ("/perhaps", "principal_layer_missing"),
+    ] {
+        let (status, _, body) = ask(address, path, Some(&token)).await;
+        assert_eq!(status, StatusCode::INTERNAL_SERVER_ERROR);
+        assert!(body.contains(&format!("\"code\":\"{code}\"")), "{body}");
+    }
+}

@@ -1,0 +1,15 @@
+//! JSON Web Tokens: keys, verification, the layer.
+
+#![cfg(feature = "jwt")]
+
+mod mint;
+
+#[cfg(feature = "axum")]
+mod axum;
+mod claims;
+mod fuzz;
+mod jwks;
+mod jws;
+mod keys;
+mod layer;
+mod verify;
