@@ -34,7 +34,11 @@ async fn main() -> Result<(), Box<dyn Error>> {
     let listener = TcpListener::bind(try_it::address()?).await?;
     try_it::print(listener.local_addr()?, secret.expose())?;
     // The limit counts by the peer's address, so the server has to hand it on.
-    axum::serve(listener, app.into_make_service_with_connect_info::<SocketAddr>()).await?;
+    axum::serve(
+        listener,
+        app.into_make_service_with_connect_info::<SocketAddr>(),
+    )
+    .await?;
     Ok(())
 }
 

@@ -41,7 +41,9 @@ async fn main() -> Result<(), Box<dyn Error>> {
             request.extensions_mut().insert(PeerAddr(peer));
             request
         };
-        let service = ServiceBuilder::new().map_request(with_peer).service(door.clone());
+        let service = ServiceBuilder::new()
+            .map_request(with_peer)
+            .service(door.clone());
         let connection = http1::Builder::new()
             .serve_connection(TokioIo::new(stream), TowerToHyperService::new(service));
         tokio::spawn(connection);
@@ -50,6 +52,7 @@ async fn main() -> Result<(), Box<dyn Error>> {
 
 /// Only a request with a valid token gets here.
 async fn me(request: Request<Incoming>) -> Result<Response<String>, Infallible> {
-    let subject = request.extensions().get().map_or("nobody", Claims::subject);
+    let claims = request.extensions().get::<Claims>();
+    let subject = claims.map_or("nobody", |claims| claims.subject());
     Ok(Response::new(format!("Hello, {subject}.\n")))
 }

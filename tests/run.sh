@@ -34,7 +34,7 @@ export RUST_BACKTRACE=1
 echo "== every test, on the aws-lc backend"
 cargo test --locked --features full
 echo "== every test, on the rust-crypto backend"
-cargo test --locked --no-default-features --features full,rust-crypto --lib --tests --examples
+cargo test --locked --no-default-features --features full,rust-crypto
 echo "== both backends in one binary"
 cargo test --locked --features full,rust-crypto --lib
 echo "== the foundation alone"

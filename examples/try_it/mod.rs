@@ -4,17 +4,17 @@ use std::{env, error::Error, net::SocketAddr, time::SystemTime};
 
 use jsonwebtoken::{EncodingKey, Header};
 
-pub const ISSUER: &str = "https://login.example.com";
-pub const AUDIENCE: &str = "https://api.example.com";
+pub(crate) const ISSUER: &str = "https://login.example.com";
+pub(crate) const AUDIENCE: &str = "https://api.example.com";
 
 /// Where to listen: port 3000, or the one that the environment variable `PORT` names.
-pub fn address() -> Result<SocketAddr, Box<dyn Error>> {
+pub(crate) fn address() -> Result<SocketAddr, Box<dyn Error>> {
     let port = env::var("PORT").map_or(Ok(3000), |port| port.parse())?;
     Ok(SocketAddr::from(([127, 0, 0, 1], port)))
 }
 
 /// Prints the lines to try the door at `address` with, and what each is answered.
-pub fn print(address: SocketAddr, secret: &str) -> Result<(), Box<dyn Error>> {
+pub(crate) fn print(address: SocketAddr, secret: &str) -> Result<(), Box<dyn Error>> {
     let token = token(secret)?;
     println!("200: curl -i -H 'Authorization: Bearer {token}' http://{address}/me");
     println!("401: curl -i http://{address}/me");
@@ -26,7 +26,9 @@ pub fn print(address: SocketAddr, secret: &str) -> Result<(), Box<dyn Error>> {
 
 /// A token as an identity provider would issue it, good for an hour.
 fn token(secret: &str) -> Result<String, Box<dyn Error>> {
-    let now = SystemTime::now().duration_since(SystemTime::UNIX_EPOCH)?.as_secs();
+    let now = SystemTime::now()
+        .duration_since(SystemTime::UNIX_EPOCH)?
+        .as_secs();
     let claims = serde_json::json!({
         "iss": ISSUER, "aud": AUDIENCE, "sub": "user-7", "exp": now + 3600,
     });
