@@ -7,6 +7,7 @@
 //! What the layer allocates is counted by a test (`tests/headers/allocations.rs`): a counting allocator would
 //! slow everything down here.
 
+#[allow(unreachable_pub, reason = "shared with the other benches")]
 mod support;
 
 use std::{

@@ -10,8 +10,16 @@
 //! 5. Values are checked and written out when they are built: a bad one is a
 //!    [`ConfigError`](crate::config::ConfigError) with the value and what it should be.
 //!
+//! [`HttpsRedirectLayer`] sends those who come by HTTP to HTTPS.
+//!
+//! # Caveats
+//!
 //! An error of the inner service is no response, so the layer has nothing to put headers on; routers turn
 //! errors into responses before they come here.
+//!
+//! A page with a nonce is for one reader, once. A cache that keeps the page, or revalidates it and takes the
+//! header fields of the `304` (RFC 9111 section 4.3.4), joins it with another nonce, and its scripts do not
+//! run: let such pages say `Cache-Control: no-store`.
 //!
 //! # Example
 //!

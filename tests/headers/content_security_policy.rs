@@ -317,3 +317,27 @@ fn a_report_only_twin_stands_beside_the_policy() {
     );
     assert_eq!(headers.len(), 2);
 }
+
+/// `alert('Hello, world.');` is the example of CSP 3 (section 2.3.1), which gives its SHA-256.
+#[cfg(any(feature = "aws-lc", feature = "rust-crypto"))]
+#[test]
+fn an_inline_script_is_allowed_by_the_digest_of_its_text() {
+    let script = b"alert('Hello, world.');";
+    for (source, text) in [
+        (
+            Source::sha256_of(script),
+            "'sha256-qznLcsROx4GACP2dm0UCKCzCG+HiZ1guq6ZZDob/Tng='",
+        ),
+        (
+            Source::sha384_of(script),
+            "'sha384-H8BRh8j48O9oYatfu5AZzq6A9RINhZO5H16dQZngK7T62em8MUt1FLm52t+eX6xO'",
+        ),
+        (
+            Source::sha512_of(script),
+            "'sha512-Q2bFTOhEALkN8hOms2FKTDLy7eugP2zFZ1T8LCvX42Fp3WoNr3bjZSAHeOsHrbV1Fu9/A0EzCinRE7Af1ofPrw=='",
+        ),
+    ] {
+        assert_eq!(source.as_str(), text);
+        assert!(Csp::builder().default_src([source]).build().is_ok());
+    }
+}

@@ -1,6 +1,7 @@
 //! Security headers, through the front door: one file a header, then what the layer makes of them.
 
 #![cfg(feature = "headers")]
+#![allow(clippy::unwrap_used, reason = "a test that unwraps in a helper is still a test")]
 
 mod support;
 

@@ -1,6 +1,8 @@
 //! `Content-Security-Policy`: what a page may load and run, and who may frame it.
 
 mod builder;
+#[cfg(any(feature = "aws-lc", feature = "rust-crypto"))]
+mod digest;
 mod nonce;
 mod presets;
 mod source;

@@ -105,7 +105,7 @@ impl Source {
         Self::hash("sha512", &digest)
     }
 
-    fn hash(algorithm: &str, digest: &[u8]) -> Self {
+    pub(super) fn hash(algorithm: &str, digest: &[u8]) -> Self {
         Self(Cow::Owned(format!(
             "'{algorithm}-{}'",
             STANDARD.encode(digest)
