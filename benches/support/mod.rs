@@ -21,14 +21,14 @@ const SLICE: Duration = Duration::from_millis(2);
 const ROUNDS: usize = 151;
 
 /// Something to be measured: runs so many iterations and says how long they took.
-pub struct Contender<'a> {
+pub(crate) struct Contender<'a> {
     name: &'static str,
     run: Box<dyn FnMut(u64) -> Duration + 'a>,
 }
 
 impl<'a> Contender<'a> {
     /// A contender that is called once an iteration.
-    pub fn new<T>(name: &'static str, mut step: impl FnMut() -> T + 'a) -> Self {
+    pub(crate) fn new<T>(name: &'static str, mut step: impl FnMut() -> T + 'a) -> Self {
         Self::timed(name, move |iterations| {
             let start = Instant::now();
             for _ in 0..iterations {
@@ -39,7 +39,7 @@ impl<'a> Contender<'a> {
     }
 
     /// A contender that times its iterations itself.
-    pub fn timed(name: &'static str, run: impl FnMut(u64) -> Duration + 'a) -> Self {
+    pub(crate) fn timed(name: &'static str, run: impl FnMut(u64) -> Duration + 'a) -> Self {
         Self {
             name,
             run: Box::new(run),
@@ -48,20 +48,20 @@ impl<'a> Contender<'a> {
 }
 
 /// What a run has measured, to be written to `target/figures/<bench>.json`.
-pub struct Figures {
+pub(crate) struct Figures {
     bench: &'static str,
     rows: Vec<Value>,
 }
 
 /// The nanoseconds an iteration took, for each contender and round.
-pub struct Rounds {
+pub(crate) struct Rounds {
     names: Vec<&'static str>,
     nanos: Vec<Vec<f64>>,
 }
 
 impl Rounds {
     /// Measures the contenders in turns.
-    pub fn measure(mut contenders: Vec<Contender<'_>>) -> Self {
+    pub(crate) fn measure(mut contenders: Vec<Contender<'_>>) -> Self {
         let iterations: Vec<u64> = contenders.iter_mut().map(calibrate).collect();
         let mut nanos = vec![Vec::with_capacity(ROUNDS); contenders.len()];
         for round in 0..ROUNDS {
@@ -78,18 +78,18 @@ impl Rounds {
     }
 
     /// The median of a contender, in nanoseconds an iteration.
-    pub fn median(&self, name: &str) -> f64 {
+    pub(crate) fn median(&self, name: &str) -> f64 {
         median(self.of(name).to_vec())
     }
 
     /// The median of the rounds' ratios of one contender to another.
-    pub fn ratio(&self, name: &str, against: &str) -> f64 {
+    pub(crate) fn ratio(&self, name: &str, against: &str) -> f64 {
         let pairs = self.of(name).iter().zip(self.of(against));
         median(pairs.map(|(one, other)| one / other).collect())
     }
 
     /// The ratio of what two contenders add to a base.
-    pub fn added_ratio(&self, name: &str, against: &str, base: &str) -> f64 {
+    pub(crate) fn added_ratio(&self, name: &str, against: &str, base: &str) -> f64 {
         let pairs = self
             .of(name)
             .iter()
@@ -110,7 +110,7 @@ impl Rounds {
 
 impl Figures {
     /// Nothing measured yet.
-    pub fn new(bench: &'static str) -> Self {
+    pub(crate) fn new(bench: &'static str) -> Self {
         Self {
             bench,
             rows: Vec::new(),
@@ -118,7 +118,7 @@ impl Figures {
     }
 
     /// Adds a row.
-    pub fn add(&mut self, name: &str, value: f64, unit: &str, against: Option<(&str, f64)>) {
+    pub(crate) fn add(&mut self, name: &str, value: f64, unit: &str, against: Option<(&str, f64)>) {
         let (against, ratio) =
             against.map_or((None, None), |(name, ratio)| (Some(name), Some(ratio)));
         match ratio {
@@ -134,7 +134,7 @@ impl Figures {
     }
 
     /// Adds a contender's median, and its ratio to another.
-    pub fn add_median(
+    pub(crate) fn add_median(
         &mut self,
         rounds: &Rounds,
         name: &'static str,
@@ -145,7 +145,7 @@ impl Figures {
     }
 
     /// Writes `target/figures/<bench>.json`.
-    pub fn write(&self) -> io::Result<()> {
+    pub(crate) fn write(&self) -> io::Result<()> {
         let target = std::env::var_os("CARGO_TARGET_DIR").map_or_else(
             || PathBuf::from(concat!(env!("CARGO_MANIFEST_DIR"), "/target")),
             PathBuf::from,

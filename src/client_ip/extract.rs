@@ -1,6 +1,6 @@
 use std::net::IpAddr;
 
-use axum::{body::Body, extract::FromRequestParts, response::Response};
+use axum::extract::FromRequestParts;
 use http::{StatusCode, request::Parts};
 
 use super::ClientIp;
@@ -23,9 +23,9 @@ use crate::{head::RequestHead, problem::Rejection};
 pub struct ClientAddr(pub IpAddr);
 
 impl<S: Sync> FromRequestParts<S> for ClientAddr {
-    type Rejection = Response;
+    type Rejection = Rejection;
 
-    async fn from_request_parts(parts: &mut Parts, _state: &S) -> Result<Self, Response> {
+    async fn from_request_parts(parts: &mut Parts, _state: &S) -> Result<Self, Rejection> {
         let found = match parts.extensions.get::<ClientIp>() {
             Some(strategy) => strategy
                 .resolve(RequestHead::from(&*parts))
@@ -36,10 +36,6 @@ impl<S: Sync> FromRequestParts<S> for ClientAddr {
                 "The address of the client could not be determined.",
             )),
         };
-        found.map(Self).map_err(|rejection| {
-            let mut response = rejection.to_response().map(Body::from);
-            response.extensions_mut().insert(rejection);
-            response
-        })
+        found.map(Self)
     }
 }

@@ -99,7 +99,7 @@ where
         Verdict::Refuse(rejection) => {
             let kind = guard.audit_kind(&rejection);
             let head = RequestHead::from(&request);
-            Box::new(guard.refusals().refuse(G::NAME, kind, *rejection, head))
+            Box::new(guard.refusals().refuse(G::NAME, kind, rejection, head))
         }
         Verdict::Answer(response) => response,
     };

@@ -53,7 +53,9 @@
 //!
 //! # #[tokio::main(flavor = "current_thread")]
 //! # async fn main() -> Result<(), std::convert::Infallible> {
-//! let inner = service_fn(async |_: Request<()>| Ok(Response::new(String::from("hello"))));
+//! let inner = service_fn(async |_: Request<()>| {
+//!     Ok::<_, std::convert::Infallible>(Response::new(String::from("hello")))
+//! });
 //! let service = Guarded::new(inner, NoTrace { refusals: Refusals::new() });
 //! let request = Request::builder().method("TRACE").body(()).expect("a valid request");
 //! let response = service.oneshot(request).await?;
@@ -125,7 +127,7 @@ pub enum Verdict<P> {
     /// Let the request in.
     Pass(P),
     /// Do not let it in.
-    Refuse(Box<Rejection>),
+    Refuse(Rejection),
     /// Do not let it in, and answer with this: no refusal, but a redirect, say.
     Answer(Box<Response<Bytes>>),
 }
@@ -148,7 +150,7 @@ impl<P> Check<P> {
     /// Refuses the request, at once.
     #[must_use]
     pub fn refuse(rejection: Rejection) -> Self {
-        Self::Ready(Verdict::Refuse(Box::new(rejection)))
+        Self::Ready(Verdict::Refuse(rejection))
     }
 
     /// Decides later.

@@ -67,7 +67,7 @@ impl Refusals {
     }
 
     /// The answer to a refused request, after telling the audit sink.
-    pub(super) fn refuse(
+    pub(crate) fn refuse(
         &self,
         layer: &'static str,
         kind: AuditKind,

@@ -2,7 +2,8 @@
 
 use std::sync::Arc;
 
-use http::Request;
+use bytes::Bytes;
+use http::{Request, Response};
 use tower_layer::Layer;
 
 use super::{
@@ -15,7 +16,7 @@ use crate::{
     config::ConfigError,
     guard::{Check, Guard, Guarded, Refusals},
     head::RequestHead,
-    principal::{Nobody, Principal},
+    principal::{AnswerNobody, Nobody, Principal},
     problem::Rejection,
 };
 
@@ -33,8 +34,6 @@ struct Shared {
     verifier: JwtVerifier,
     optional: bool,
     challenges: Challenges,
-    /// What a handler answers that demands claims of a request without a token.
-    nobody: Arc<Rejection>,
     refusals: Refusals,
 }
 
@@ -49,7 +48,6 @@ impl JwtAuthLayer {
         Self(Arc::new(Shared {
             verifier,
             optional: false,
-            nobody: Arc::new(challenges.rejection(JwtErrorKind::Missing)),
             challenges,
             refusals: Refusals::new(),
         }))
@@ -69,9 +67,7 @@ impl JwtAuthLayer {
     /// If it holds a quote, a backslash or a control character.
     pub fn realm(mut self, realm: impl AsRef<str>) -> Result<Self, ConfigError> {
         let challenges = Challenges::new(Some(realm.as_ref()))?;
-        let shared = self.shared();
-        shared.nobody = Arc::new(challenges.rejection(JwtErrorKind::Missing));
-        shared.challenges = challenges;
+        self.shared().challenges = challenges;
         Ok(self)
     }
 
@@ -85,6 +81,14 @@ impl JwtAuthLayer {
 
     fn shared(&mut self) -> &mut Shared {
         Arc::make_mut(&mut self.0)
+    }
+}
+
+impl AnswerNobody for Shared {
+    fn answer(&self, request: RequestHead<'_>) -> Response<Bytes> {
+        let missing = self.challenges.rejection(JwtErrorKind::Missing);
+        self.refusals
+            .refuse(JwtGuard::NAME, AuditKind::AuthnTokenFail, missing, request)
     }
 }
 
@@ -138,7 +142,7 @@ impl Guard for JwtGuard {
     fn admit<B>(&self, pass: &mut Option<Claims>, request: &mut Request<B>) {
         let extensions = request.extensions_mut();
         let Some(claims) = pass.take() else {
-            extensions.insert(Nobody(Arc::clone(&self.0.nobody)));
+            extensions.insert(Nobody(Arc::clone(&self.0) as _));
             return;
         };
         match claims.principal() {

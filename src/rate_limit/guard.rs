@@ -63,7 +63,7 @@ impl Guard for RateLimitGuard {
                 let config = Arc::clone(&self.0);
                 Check::wait(async move { config.verdict(reply.await) })
             }
-            Err(refusal) => Check::Ready(Verdict::Refuse(refusal)),
+            Err(refusal) => Check::refuse(refusal),
         }
     }
 
@@ -131,10 +131,10 @@ impl Config {
         });
         match answer {
             Ok(decisions) if decisions.allowed() => Verdict::Pass(Counted(Some(decisions))),
-            Ok(decisions) => Verdict::Refuse(Box::new(self.exceeded(&decisions))),
+            Ok(decisions) => Verdict::Refuse(self.exceeded(&decisions)),
             Err(_) => match self.settings.store_failure {
                 StoreFailure::Allow => Verdict::Pass(Counted(None)),
-                StoreFailure::Refuse => Verdict::Refuse(Box::new(store_unavailable())),
+                StoreFailure::Refuse => Verdict::Refuse(store_unavailable()),
             },
         }
     }

@@ -45,7 +45,7 @@ enum Kind {
 type Custom = dyn Fn(RequestHead<'_>) -> Option<String> + Send + Sync;
 
 /// Why a request has no key.
-pub(super) type NoKey = Box<Rejection>;
+pub(super) type NoKey = Rejection;
 
 impl RateLimitKey {
     /// The client's address, found as `strategy` says; of an IPv6 address the network of 64 bits.
@@ -87,7 +87,7 @@ impl RateLimitKey {
             Kind::ClientIp(strategy, ipv6) => {
                 let ip = strategy
                     .resolve(request)
-                    .map_err(|error| Box::new(error.rejection()))?;
+                    .map_err(|error| error.rejection())?;
                 key.push(b"i");
                 key.push(&IpKey::new(ip, *ipv6).to_bytes());
             }
@@ -133,9 +133,9 @@ fn write_text(key: &mut KeyBytes, text: &str) {
 }
 
 fn unknown() -> NoKey {
-    Box::new(Rejection::new(
+    Rejection::new(
         StatusCode::FORBIDDEN,
         "rate_limit_key_unknown",
         "It could not be determined whose rate this request counts towards.",
-    ))
+    )
 }

@@ -86,10 +86,10 @@ impl Guard for TestGuard {
 fn verdict(wish: &str) -> Verdict<&'static str> {
     match wish {
         "pass" => Verdict::Pass("checked"),
-        "refuse" => Verdict::Refuse(Box::new(
+        "refuse" => Verdict::Refuse(
             Rejection::new(StatusCode::FORBIDDEN, "test_refused", "You asked for it.")
                 .add_header(header::RETRY_AFTER, HeaderValue::from_static("7")),
-        )),
+        ),
         "answer" => {
             let mut response = Response::new(Bytes::new());
             *response.status_mut() = StatusCode::PERMANENT_REDIRECT;

@@ -80,29 +80,22 @@ impl fmt::Debug for CspNonce {
 
 #[cfg(feature = "axum")]
 mod extract {
-    use axum::{
-        body::Body,
-        extract::FromRequestParts,
-        http::{StatusCode, request::Parts},
-        response::Response,
-    };
+    use axum::extract::FromRequestParts;
+    use http::{StatusCode, request::Parts};
 
     use super::CspNonce;
     use crate::problem::Rejection;
 
     impl<S: Sync> FromRequestParts<S> for CspNonce {
-        type Rejection = Response;
+        type Rejection = Rejection;
 
-        async fn from_request_parts(parts: &mut Parts, _state: &S) -> Result<Self, Response> {
+        async fn from_request_parts(parts: &mut Parts, _state: &S) -> Result<Self, Rejection> {
             parts.extensions.get::<Self>().cloned().ok_or_else(|| {
-                let rejection = Rejection::new(
+                Rejection::new(
                     StatusCode::INTERNAL_SERVER_ERROR,
                     "headers_nonce_missing",
                     "The page cannot be shown.",
-                );
-                let mut response = rejection.to_response().map(Body::from);
-                response.extensions_mut().insert(rejection);
-                response
+                )
             })
         }
     }
