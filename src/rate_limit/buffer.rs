@@ -16,6 +16,7 @@ impl<const N: usize> Buffer<N> {
         }
     }
 
+    #[inline]
     pub(super) fn push(&mut self, bytes: &[u8]) {
         if self.spilled.is_empty() {
             if let Some(free) = self.inline[self.length..].get_mut(..bytes.len()) {

@@ -122,16 +122,16 @@ impl Counters {
     /// key: it is not made to withstand attacks, and need not; being independent, it takes the number of
     /// accidental collisions to that of 128 bits, and chooses the second set.
     fn identify(&self, hit: &Hit<'_>) -> Identity {
-        let fingerprint = hit.quota().fingerprint();
         let mut first = self.keyed.build_hasher();
         first.write(hit.key());
-        first.write_u64(fingerprint);
         let mut second = FoldHasher::with_seed(self.folded.0, &self.folded.1);
         second.write(hit.key());
-        second.write_u64(fingerprint);
+        // Quotas are the programmer's. Two keys' hashes differ by the difference of two fingerprints no
+        // likelier than by any other number.
+        let fingerprint = hit.quota().fingerprint();
         Identity {
-            first: first.finish(),
-            second: second.finish(),
+            first: first.finish() ^ fingerprint,
+            second: second.finish() ^ fingerprint.rotate_left(32),
         }
     }
 
@@ -177,9 +177,9 @@ impl Counters {
         let at = |hit: &Located<'_>| shards.partition_point(|shard| *shard < hit.shard);
 
         let mut decisions = Decisions::several(
-            locked[at(&first)].look(&first, now).2,
+            locked[at(&first)].look(&first, now),
             rest.iter()
-                .map(|hit| locked[at(hit)].look(hit, now).2)
+                .map(|hit| locked[at(hit)].look(hit, now))
                 .collect(),
         );
         if decisions.allowed() {
@@ -198,7 +198,7 @@ impl Counters {
             // Nothing is counted after all, so those with room have all of it.
             for (index, hit) in hits().enumerate() {
                 let asking = Located { cost: 0, ..*hit };
-                let idle = locked[at(hit)].look(&asking, now).2;
+                let idle = locked[at(hit)].look(&asking, now);
                 decisions.replace_if_allowed(index, idle);
             }
         }
@@ -214,31 +214,42 @@ impl Shard {
 }
 
 impl Tables {
-    /// Decides without counting: where the counts are, what they are now, and what follows from them.
-    #[inline]
-    fn look(&mut self, hit: &Located<'_>, now: u64) -> (Option<usize>, SlidingWindow, Decision) {
-        let table = &mut self.0[hit.size];
-        let slot = table.find(hit.key, hit.code, seconds(now));
-        let (newest, mut window) = slot.map_or((0, SlidingWindow::new()), |slot| {
-            let (newest, cells) = table.read(slot);
-            (newest, SlidingWindow::read(newest, cells, hit.width))
-        });
-        let decision = window.look(hit.quota, hit.cost, now);
-        if let Some(slot) = slot.filter(|_| window.newest() < newest) {
-            // The clock was far ahead: where the counts were moved to must last.
-            write(table, slot, &window, hit.width);
-        }
-        (slot, window, decision)
+    /// Decides without counting.
+    fn look(&mut self, hit: &Located<'_>, now: u64) -> Decision {
+        let asking = Located { cost: 0, ..*hit };
+        self.decide(&asking, hit.cost, now, 0)
     }
 
     /// Decides, and counts if there is room.
     fn hit(&mut self, hit: &Located<'_>, now: u64, most_sets: usize) -> Decision {
-        let (slot, mut window, decision) = self.look(hit, now);
+        self.decide(hit, hit.cost, now, most_sets)
+    }
+
+    /// Decides about `cost`, and counts the hit's own if there is room.
+    #[inline]
+    fn decide(&mut self, hit: &Located<'_>, cost: u32, now: u64, most_sets: usize) -> Decision {
+        let table = &mut self.0[hit.size];
+        let seconds = seconds(now);
+        let slot = table.find(hit.key, hit.code, seconds);
+        let mut window = SlidingWindow::new();
+        let mut newest = 0;
+        if let Some(slot) = slot {
+            let (segment, cells) = table.read(slot);
+            newest = segment;
+            window.read(newest, cells, hit.width);
+        }
+        let decision = window.look(hit.quota, cost, now);
         if decision.allowed && hit.cost > 0 {
-            let table = &mut self.0[hit.size];
             window.take(hit.cost);
-            let slot =
-                slot.unwrap_or_else(|| table.claim(hit.key, hit.code, seconds(now), most_sets));
+            if let Some(slot) = slot.filter(|_| window.newest() == newest) {
+                window.write_newest(table.cells_mut(slot), hit.width);
+            } else {
+                let slot =
+                    slot.unwrap_or_else(|| table.claim(hit.key, hit.code, seconds, most_sets));
+                write(table, slot, &window, hit.width);
+            }
+        } else if let Some(slot) = slot.filter(|_| window.newest() < newest) {
+            // The clock was far ahead: where the counts were moved to must last.
             write(table, slot, &window, hit.width);
         }
         decision
@@ -249,7 +260,8 @@ impl Tables {
         let table = &mut self.0[hit.size];
         if let Some(slot) = table.find(hit.key, hit.code, seconds(now)) {
             let (newest, cells) = table.read(slot);
-            let mut window = SlidingWindow::read(newest, cells, hit.width);
+            let mut window = SlidingWindow::new();
+            window.read(newest, cells, hit.width);
             window.give_back(hit.cost);
             write(table, slot, &window, hit.width);
         }

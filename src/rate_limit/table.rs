@@ -6,6 +6,9 @@
 
 const WAYS: usize = 8;
 
+/// The bytes of a cache line.
+const LINE: usize = 64;
+
 /// Where the counts of a slot begin: after both halves of its key's identity and its newest segment.
 const HEAD: usize = 24;
 
@@ -34,6 +37,15 @@ impl Set {
         touched: [0; WAYS],
     };
 
+    /// The ways with this tag, as bits.
+    #[inline]
+    fn matches(&self, tag: u32) -> u32 {
+        let ways = self.tags.iter().enumerate();
+        ways.fold(0, |bits, (way, other)| {
+            bits | (u32::from(*other == tag) << way)
+        })
+    }
+
     /// Whether a place is free, or its counts have left their window.
     fn is_vacant(&self, way: usize, now: u32) -> bool {
         let code = self.tags[way] & LIFETIME_BITS;
@@ -51,7 +63,9 @@ pub(super) struct Table {
     /// The bytes of a slot: the head, then the counts.
     stride: usize,
     sets: Vec<Set>,
+    /// The slots begin at `base`, where a cache line does.
     slots: Vec<u8>,
+    base: usize,
     taken: usize,
 }
 
@@ -62,6 +76,7 @@ impl Table {
             stride: HEAD + cells,
             sets: Vec::new(),
             slots: Vec::new(),
+            base: 0,
             taken: 0,
         }
     }
@@ -69,13 +84,17 @@ impl Table {
     /// The place of a key that is there, marked as asked for now.
     pub(super) fn find(&mut self, key: Identity, code: u32, now: u32) -> Option<usize> {
         let tag = tag(key, code);
-        let [one, two] = self.choices(key)?;
-        for set in [one, two].into_iter().take(1 + usize::from(one != two)) {
-            for way in 0..WAYS {
-                if self.sets[set].tags[way] == tag && self.identity(set * WAYS + way) == key {
+        let choices = self.choices(key)?;
+        // Both sets are looked at before either's slots, so that they come from memory together.
+        let matches = choices.map(|set| self.sets[set].matches(tag));
+        for (set, mut ways) in choices.into_iter().zip(matches) {
+            while ways != 0 {
+                let way = ways.trailing_zeros() as usize;
+                if self.identity(set * WAYS + way) == key {
                     self.sets[set].touched[way] = now;
                     return Some(set * WAYS + way);
                 }
+                ways &= ways - 1;
             }
         }
         None
@@ -110,7 +129,7 @@ impl Table {
 
     /// The newest segment and the counts of a slot.
     pub(super) fn read(&self, slot: usize) -> (u64, &[u8]) {
-        let bytes = &self.slots[slot * self.stride..][..self.stride];
+        let bytes = &self.slots[self.base + slot * self.stride..][..self.stride];
         (word(bytes, 16), &bytes[HEAD..])
     }
 
@@ -170,11 +189,13 @@ impl Table {
     fn grow(&mut self, now: u32) {
         let count = (self.sets.len() * 2).max(1);
         let sets = std::mem::replace(&mut self.sets, vec![Set::FREE; count]);
-        let slots = std::mem::replace(&mut self.slots, vec![0; count * WAYS * self.stride]);
+        let fresh = vec![0; count * WAYS * self.stride + LINE];
+        let base = std::mem::replace(&mut self.base, fresh.as_ptr().align_offset(LINE).min(LINE));
+        let slots = std::mem::replace(&mut self.slots, fresh);
         self.taken = 0;
         for (at, set) in sets.iter().enumerate() {
             for way in (0..WAYS).filter(|way| !set.is_vacant(*way, now)) {
-                let slot = &slots[(at * WAYS + way) * self.stride..][..self.stride];
+                let slot = &slots[base + (at * WAYS + way) * self.stride..][..self.stride];
                 let place = self
                     .choices(identity(slot))
                     .and_then(|choices| self.vacant(choices, now));
@@ -189,11 +210,11 @@ impl Table {
     }
 
     fn identity(&self, slot: usize) -> Identity {
-        identity(&self.slots[slot * self.stride..])
+        identity(&self.slots[self.base + slot * self.stride..])
     }
 
     fn slot_mut(&mut self, slot: usize) -> &mut [u8] {
-        &mut self.slots[slot * self.stride..][..self.stride]
+        &mut self.slots[self.base + slot * self.stride..][..self.stride]
     }
 }
 

@@ -73,24 +73,18 @@ impl SlidingWindow {
     pub(super) fn look(&mut self, quota: &Quota, cost: u32, now: u64) -> Decision {
         self.advance(quota, now);
         let limit = quota.limit();
-        // The sum never passes the limit, which fits; saturating all the same, for what a store may hold.
-        let used = self
-            .view(quota)
-            .iter()
-            .fold(0_u32, |sum, count| sum.saturating_add(*count));
+        let (used, oldest) = self.used(quota);
         let room = limit.saturating_sub(used);
-        if cost > room {
-            let reset_after = self.until_free(quota, now, 1);
-            let needed = cost.checked_sub(room).filter(|_| cost <= limit);
-            let retry_after = needed.map(|needed| self.until_free(quota, now, needed));
-            return Decision::refuse(limit, room, reset_after, retry_after);
-        }
-        let reset_after = match (used, cost) {
-            (0, 0) => Duration::ZERO,
-            (0, _) => self.until_gone(quota, now, 0),
-            _ => self.until_free(quota, now, 1),
+        let reset_after = if used == 0 && (cost == 0 || cost > limit) {
+            Duration::ZERO
+        } else {
+            self.until_gone(quota, now, oldest)
         };
-        Decision::pass(limit, room - cost, reset_after)
+        if cost <= room {
+            return Decision::pass(limit, room - cost, reset_after);
+        }
+        let retry_after = (cost <= limit).then(|| self.until_free(quota, now, cost - room));
+        Decision::refuse(limit, room, reset_after, retry_after)
     }
 
     /// Counts units in the newest segment, for which [`SlidingWindow::look`] has just found room.
@@ -113,10 +107,7 @@ impl SlidingWindow {
             self.counts[..by].fill(0);
             self.newest = current;
         } else if self.is_beyond_belief(quota, now) {
-            let all = self
-                .view(quota)
-                .iter()
-                .fold(0_u32, |sum, count| sum.saturating_add(*count));
+            let (all, _) = self.used(quota);
             self.counts.fill(0);
             self.counts[0] = all;
             self.newest = current;
@@ -129,6 +120,18 @@ impl SlidingWindow {
             .saturating_mul(quota.segment_nanos())
             .saturating_sub(now);
         ahead > quota.view_nanos().max(BELIEVED_AHEAD)
+    }
+
+    /// What the segments in view hold together, and the age of the oldest that holds anything.
+    #[inline]
+    fn used(&self, quota: &Quota) -> (u32, usize) {
+        let (mut sum, mut oldest) = (0, 0);
+        for (age, count) in self.view(quota).iter().enumerate() {
+            sum += u64::from(*count);
+            oldest = if *count > 0 { age } else { oldest };
+        }
+        // It is never more than the limit.
+        (u32::try_from(sum).unwrap_or(u32::MAX), oldest)
     }
 
     fn view(&self, quota: &Quota) -> &[u32] {
@@ -166,12 +169,11 @@ impl Default for SlidingWindow {
 
 /// The counts as a store keeps them: each in `width` bytes, the newest segment first.
 impl SlidingWindow {
-    /// The window that was [written](SlidingWindow::write) as `cells`.
+    /// Reads what was [written](SlidingWindow::write) as `cells` into a window that holds nothing.
     #[inline]
-    pub(super) fn read(newest: u64, cells: &[u8], width: usize) -> Self {
-        let mut window = Self::new();
-        window.newest = newest;
-        let counts = window.counts.iter_mut();
+    pub(super) fn read(&mut self, newest: u64, cells: &[u8], width: usize) {
+        self.newest = newest;
+        let counts = self.counts.iter_mut();
         match width {
             1 => counts
                 .zip(cells)
@@ -183,25 +185,31 @@ impl SlidingWindow {
                 .zip(cells.as_chunks().0)
                 .for_each(|(count, cell)| *count = u32::from_le_bytes(*cell)),
         }
-        window
     }
 
-    /// Writes the counts, which fit as they are at most the quota's limit.
+    /// Writes the counts. They are at most the quota's limit, which the width was chosen for.
     #[inline]
+    #[allow(clippy::cast_possible_truncation, reason = "they fit")]
     pub(super) fn write(&self, cells: &mut [u8], width: usize) {
         let counts = self.counts.iter();
         match width {
             1 => counts
                 .zip(cells)
-                .for_each(|(count, cell)| *cell = u8::try_from(*count).unwrap_or(u8::MAX)),
+                .for_each(|(count, cell)| *cell = *count as u8),
             2 => counts
                 .zip(cells.as_chunks_mut().0)
-                .for_each(|(count, cell)| {
-                    *cell = u16::try_from(*count).unwrap_or(u16::MAX).to_le_bytes();
-                }),
+                .for_each(|(count, cell)| *cell = (*count as u16).to_le_bytes()),
             _ => counts
                 .zip(cells.as_chunks_mut().0)
                 .for_each(|(count, cell)| *cell = count.to_le_bytes()),
+        }
+    }
+
+    /// Writes the count of the newest segment, where no other has changed.
+    #[inline]
+    pub(super) fn write_newest(&self, cells: &mut [u8], width: usize) {
+        if let Some(cell) = cells.get_mut(..width) {
+            cell.copy_from_slice(&self.counts[0].to_le_bytes()[..width]);
         }
     }
 

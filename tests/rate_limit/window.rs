@@ -175,6 +175,7 @@ fn a_request_beyond_the_limit_can_never_pass() {
     let decision = SlidingWindow::new().hit(&quota, 11, start());
     assert!(!decision.allowed);
     assert_eq!((decision.retry_after, decision.remaining), (None, 10));
+    assert_eq!(decision.reset_after, Duration::ZERO);
     let decision = SlidingWindow::new().hit(&quota, u32::MAX, start());
     assert_eq!((decision.allowed, decision.retry_after), (false, None));
 }
