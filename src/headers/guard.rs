@@ -134,7 +134,7 @@ impl Plan {
         // There are two policies at most: the one that is enforced and the one that is reported.
         let mut values = [None, None];
         for (value, (name, template)) in values.iter_mut().zip(&self.nonced) {
-            if ours.contains_key(name) && !theirs.contains_key(name) {
+            if !theirs.contains_key(name) {
                 *value = template.value(nonce);
             }
         }

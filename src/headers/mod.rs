@@ -15,7 +15,8 @@
 //! # Caveats
 //!
 //! An error of the inner service is no response, so the layer has nothing to put headers on; routers turn
-//! errors into responses before they come here.
+//! errors into responses before they come here. What the HTTP server answers by itself, to requests that it
+//! cannot read, never comes here either.
 //!
 //! A page with a nonce is for one reader, once. A cache that keeps the page, or revalidates it and takes the
 //! header fields of the `304` (RFC 9111 section 4.3.4), joins it with another nonce, and its scripts do not

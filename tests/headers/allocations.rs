@@ -3,7 +3,7 @@
 use std::{convert::Infallible, future::Ready, future::ready};
 
 use http::{HeaderName, HeaderValue, Request, Response, header};
-use portcullis::headers::SecurityHeadersLayer;
+use portcullis::headers::{SecurityHeadersLayer, XFrameOptions};
 use tower::{Layer, Service, service_fn};
 
 use crate::support::now;
@@ -61,4 +61,13 @@ fn default_headers_cost_three_allocations_at_most() {
 fn a_nonce_costs_its_policy_and_its_place_in_the_extensions() {
     let strict = SecurityHeadersLayer::strict();
     assert_eq!(own(&strict, 1), 3 + 1 + 3);
+}
+
+#[test]
+fn what_is_left_out_costs_a_note_and_what_is_set_again_does_not() {
+    let name = XFrameOptions::NAME;
+    let without = SecurityHeadersLayer::new().dangerous_without(name);
+    assert!(own(&without, 1) > 3);
+    let again = without.x_frame_options(XFrameOptions::Deny);
+    assert_eq!(own(&again, 1), 3);
 }

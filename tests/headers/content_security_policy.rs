@@ -229,7 +229,7 @@ fn keywords_hashes_and_nonces_are_quoted() {
         );
     }
     for source in [
-        "'self", "self'", "'", "''", "a'b", "'a b'", "'a\"b'", "'====='",
+        "'self", "self'", "'", "''", "a'b", "'a b'", "'a\"b'", "'====='", "'abc==='",
     ] {
         error_of(source);
     }

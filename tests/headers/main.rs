@@ -1,7 +1,10 @@
 //! Security headers, through the front door: one file a header, then what the layer makes of them.
 
 #![cfg(feature = "headers")]
-#![allow(clippy::unwrap_used, reason = "a test that unwraps in a helper is still a test")]
+#![allow(
+    clippy::unwrap_used,
+    reason = "a test that unwraps in a helper is still a test"
+)]
 
 mod support;
 
@@ -30,3 +33,4 @@ mod nonce;
 mod presets;
 mod properties;
 mod routing;
+mod sockets;

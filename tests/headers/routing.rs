@@ -119,6 +119,16 @@ fn what_is_left_out_stays_out_through_any_number_of_layers() {
         ["max-age=31536000; includeSubDomains"]
     );
     assert_eq!(headers["cross-origin-embedder-policy"], "require-corp");
+
+    let both = Router::new()
+        .route("/", get(async || "page"))
+        .layer(empty().dangerous_without(XFrameOptions::NAME))
+        .layer(empty().dangerous_without(CrossOriginEmbedderPolicy::NAME))
+        .layer(SecurityHeadersLayer::strict());
+    let headers = self::headers(&both, "/");
+    assert!(!headers.contains_key("x-frame-options"));
+    assert!(!headers.contains_key("cross-origin-embedder-policy"));
+    assert_eq!(headers["x-content-type-options"], "nosniff");
 }
 
 #[test]
