@@ -63,18 +63,20 @@
 //!
 //! | segments | limit to 255 | to 65,535 | beyond |
 //! |---|---|---|---|
-//! | to 16 | 56 | 72 | 104 |
-//! | to 32 | 104, to 23: 56 | 104, to 19: 72 | 168, to 17: 104 |
-//! | to 60 | 104 | 168 | 280 |
+//! | 16 | 56 | 72 | 104 |
+//! | 32 | 72 | 104 | 168 |
+//! | 60 | 104 | 168 | 280 |
 //!
-//! Tables double as they fill, at four fifths or so, and keep their size. So the heap a live key takes is
-//! one and a quarter to two and a half times its place.
+//! Tables double as they fill, at three quarters or so, and keep their size. So the heap a live key takes
+//! is from four to eight thirds of its place: with 16 segments and a limit of 60, 600,000 live keys were
+//! measured to take 98 bytes each.
 //!
 //! There are at most [`max_keys`](crate::store::MemoryStore::max_keys) places of each size. When a new key
 //! finds neither a free place nor one whose counts have left the window, the key of sixteen that nobody has
 //! asked for the longest is forgotten: one that is being refused, and goes on asking, is not. Nothing live
 //! is forgotten before more than half of the places are taken. There is no sweep, and no request looks at
-//! more than sixteen places; one in some thousands of new keys doubles a table of at most 4,096 places.
+//! more than sixteen places; under the default bound, now and then a new key doubles a table of at most
+//! 2,048 places, the part of the store that lies under one lock.
 
 mod buffer;
 mod decision;
