@@ -61,7 +61,7 @@ pub(crate) fn answer(area: &str, question: &Value) -> Answer {
 
 fn policy(question: &Value) -> Result<ContentSecurityPolicy, Fault> {
     let mut builder = match flag(question, "use_defaults", true)? {
-        true => ContentSecurityPolicy::helmet_builder(),
+        true => ContentSecurityPolicy::helmet().into_builder(),
         false => ContentSecurityPolicy::builder(),
     };
     let none = Map::new();

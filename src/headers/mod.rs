@@ -31,7 +31,7 @@
 //!
 //! # #[tokio::main(flavor = "current_thread")]
 //! # async fn main() -> Result<(), Box<dyn std::error::Error>> {
-//! let policy = ContentSecurityPolicy::helmet_builder()
+//! let policy = ContentSecurityPolicy::helmet().into_builder()
 //!     .img_src(["'self'", "https://images.example"])
 //!     .build()?;
 //! let layer = SecurityHeadersLayer::new()
@@ -62,7 +62,6 @@ mod host;
 mod https_redirect;
 mod layer;
 mod merge;
-mod names;
 mod origin_agent_cluster;
 mod permissions_policy;
 mod presets;

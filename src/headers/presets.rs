@@ -1,14 +1,15 @@
 //! The presets of [`SecurityHeadersLayer`].
 
-use http::header::SERVER;
+use http::{HeaderName, header::SERVER};
 
 use super::{
     CacheControl, ContentSecurityPolicy, CrossOriginEmbedderPolicy, CrossOriginOpenerPolicy,
     CrossOriginResourcePolicy, OriginAgentCluster, PermissionsPolicy, Referrer,
     SecurityHeadersLayer, StrictTransportSecurity, XContentTypeOptions, XDnsPrefetchControl,
     XDownloadOptions, XFrameOptions, XPermittedCrossDomainPolicies, XXssProtection,
-    names::X_POWERED_BY,
 };
+
+const X_POWERED_BY: HeaderName = HeaderName::from_static("x-powered-by");
 
 impl SecurityHeadersLayer {
     /// The defaults of helmet 8: good for most sites, and broken by few.
@@ -51,7 +52,8 @@ impl SecurityHeadersLayer {
     /// nonce of the response ([`CspNonce`](super::CspNonce)); `Strict-Transport-Security` of two years with
     /// subdomains (whether to ask for preloading is yours to say);
     /// `Cross-Origin-Embedder-Policy: require-corp`; [`PermissionsPolicy::deny_powerful`]; and
-    /// `X-Frame-Options: DENY`.
+    /// `X-Frame-Options: DENY`. Where violations are reported to (ASVS 3.4.7) only you can say: give the policy
+    /// a `report_to`, and the layer the [`ReportingEndpoints`](super::ReportingEndpoints).
     pub fn strict() -> Self {
         Self::new()
             .content_security_policy(ContentSecurityPolicy::strict())

@@ -23,14 +23,33 @@ fn the_default_is_helmets() {
         upgrade-insecure-requests";
     let layer = empty().content_security_policy(Csp::helmet());
     assert_eq!(field(layer, "content-security-policy"), text);
-    assert_eq!(Csp::helmet_builder().build(), Ok(Csp::helmet()));
 }
 
 #[test]
 fn presets_keep_the_rules_of_the_builder() {
     for policy in [Csp::helmet(), Csp::strict(), Csp::api()] {
-        assert_eq!(policy.as_str().parse(), Ok(policy));
+        assert_eq!(policy.as_str().parse(), Ok(policy.clone()));
+        assert_eq!(policy.clone().into_builder().build(), Ok(policy));
     }
+}
+
+#[test]
+fn any_policy_can_be_changed() {
+    let strict = Csp::strict()
+        .into_builder()
+        .report_to("csp")
+        .sandbox([] as [Source; 0]);
+    let expected = format!("{};report-to csp;sandbox", Csp::strict());
+    assert_eq!(written(strict), expected);
+    let without = Csp::builder()
+        .script_src([Source::SELF])
+        .dangerous_without_default_src();
+    let without = without
+        .build()
+        .unwrap()
+        .into_builder()
+        .img_src(["a.example"]);
+    assert_eq!(written(without), "script-src 'self';img-src a.example");
 }
 
 #[test]
@@ -117,9 +136,14 @@ fn setters_replace_and_add_source_appends() {
 
 #[test]
 fn a_directive_can_be_left_out_but_not_default_src() {
-    let policy = Csp::helmet_builder().without("style-src").build().unwrap();
+    let policy = Csp::helmet()
+        .into_builder()
+        .without("style-src")
+        .build()
+        .unwrap();
     assert!(!policy.as_str().contains("style-src"), "{policy}");
-    let error = Csp::helmet_builder()
+    let error = Csp::helmet()
+        .into_builder()
         .without("default-src")
         .build()
         .unwrap_err();
@@ -170,7 +194,9 @@ fn names_of_directives_are_lower_case_words() {
         "a\r\nb",
         "a\0",
     ] {
-        let policy = Csp::helmet_builder().directive(name.to_owned(), ["a.example"]);
+        let policy = Csp::helmet()
+            .into_builder()
+            .directive(name.to_owned(), ["a.example"]);
         let error = policy.build().unwrap_err();
         assert_eq!(
             (error.setting(), error.given()),

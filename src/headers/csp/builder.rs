@@ -2,7 +2,7 @@
 
 use std::borrow::Cow;
 
-use super::{ContentSecurityPolicy, Source, presets};
+use super::{ContentSecurityPolicy, Source};
 use crate::config::ConfigError;
 
 pub(super) const SETTING: &str = "Content-Security-Policy";
@@ -40,12 +40,16 @@ impl ContentSecurityPolicyBuilder {
         }
     }
 
-    pub(super) fn helmet() -> Self {
-        presets::HELMET_DIRECTIVES
-            .iter()
-            .fold(Self::empty(), |builder, (name, sources)| {
-                builder.directive(*name, sources.iter().copied())
-            })
+    /// What wrote `policy`.
+    pub(super) fn of(policy: &str) -> Self {
+        let mut builder = Self::empty();
+        for directive in policy.split(';') {
+            let mut words = directive.split(' ').map(str::to_owned);
+            let name = words.next().unwrap_or_default();
+            builder = builder.directive(name, words);
+        }
+        builder.default_src_optional = builder.source_list(DEFAULT_SRC).is_none();
+        builder
     }
 
     source_lists! {
@@ -120,8 +124,8 @@ impl ContentSecurityPolicyBuilder {
     ) -> Self {
         let name = name.into();
         let sources = sources.into_iter().map(Into::into).collect();
-        match self.directives.iter_mut().find(|(known, _)| *known == name) {
-            Some((_, known)) => *known = sources,
+        match self.source_list(&name) {
+            Some(known) => *known = sources,
             None => self.directives.push((name, sources)),
         }
         self
@@ -136,8 +140,8 @@ impl ContentSecurityPolicyBuilder {
         source: impl Into<Source>,
     ) -> Self {
         let name = name.into();
-        match self.directives.iter_mut().find(|(known, _)| *known == name) {
-            Some((_, sources)) => {
+        match self.source_list(&name) {
+            Some(sources) => {
                 sources.retain(|known| *known != Source::NONE);
                 sources.push(source.into());
             }
@@ -153,7 +157,7 @@ impl ContentSecurityPolicyBuilder {
 
     /// Leaves a directive out, so that `default-src` speaks for it where it does.
     ///
-    /// `default-src` itself cannot be left out this way.
+    /// `default-src` itself is not left out this way: without it the policy is refused.
     pub fn without(mut self, name: &str) -> Self {
         self.directives.retain(|(known, _)| known != name);
         self
@@ -191,13 +195,20 @@ impl ContentSecurityPolicyBuilder {
             let expected = "must have a directive; to have no policy, leave the header out";
             return Err(ConfigError::new(SETTING, "", expected));
         }
-        let has_default = self.directives.iter().any(|(name, _)| name == DEFAULT_SRC);
-        if !has_default && !self.default_src_optional {
+        let default_src = self.directives.iter().find(|(name, _)| name == DEFAULT_SRC);
+        if default_src.is_none() && !self.default_src_optional {
             let expected =
                 "must have default-src; to go without, say dangerous_without_default_src()";
             return Err(ConfigError::new(SETTING, text, expected));
         }
         Ok(ContentSecurityPolicy::written(text))
+    }
+
+    fn source_list(&mut self, name: &str) -> Option<&mut Vec<Source>> {
+        let mut directives = self.directives.iter_mut();
+        directives
+            .find(|(known, _)| known == name)
+            .map(|(_, sources)| sources)
     }
 }
 

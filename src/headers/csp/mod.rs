@@ -18,12 +18,12 @@ use crate::config::ConfigError;
 
 /// The `Content-Security-Policy` header field (CSP Level 3), checked and written out.
 ///
-/// A policy is built from nothing, from helmet's default, or from text:
+/// A policy is built from nothing, from a preset, or from text:
 ///
 /// ```
 /// use portcullis::headers::{ContentSecurityPolicy, Source};
 ///
-/// let policy = ContentSecurityPolicy::helmet_builder()
+/// let policy = ContentSecurityPolicy::helmet().into_builder()
 ///     .script_src([Source::SELF])
 ///     .nonce_for("script-src")
 ///     .img_src(["'self'", "https://images.example"])
@@ -58,11 +58,6 @@ impl ContentSecurityPolicy {
         ContentSecurityPolicyBuilder::empty()
     }
 
-    /// A builder that begins with the policy of [`ContentSecurityPolicy::helmet`].
-    pub fn helmet_builder() -> ContentSecurityPolicyBuilder {
-        ContentSecurityPolicyBuilder::helmet()
-    }
-
     /// The default policy of helmet 8.
     pub const fn helmet() -> Self {
         Self::fixed(presets::HELMET)
@@ -78,6 +73,11 @@ impl ContentSecurityPolicy {
     /// Cheat Sheet).
     pub const fn api() -> Self {
         Self::fixed(presets::API)
+    }
+
+    /// A builder that begins with this policy, to change it.
+    pub fn into_builder(self) -> ContentSecurityPolicyBuilder {
+        ContentSecurityPolicyBuilder::of(&self.text)
     }
 
     const fn fixed(text: &'static str) -> Self {
