@@ -1,2 +1,202 @@
-//! Stub.
-fn main() {}
+//! The JWT layer against the bare signature check of the same backend.
+//!
+//! A token of 8 claims, five of them strings, goes through the whole layer: `Authorization` to claims and
+//! principal in the extensions, inner service included. Beside it runs what cannot be saved: the backend's
+//! own check of the same signature, its key made ready once.
+//!
+//! What the layer allocates is counted by a test (`tests/jwt/allocations.rs`): a counting allocator would
+//! slow everything down here.
+
+mod support;
+
+#[path = "../tests/jwt/mint.rs"]
+mod mint;
+
+use std::{
+    convert::Infallible,
+    hint::black_box,
+    io,
+    net::SocketAddr,
+    pin::pin,
+    task::{Context, Poll, Waker},
+};
+
+use http::{HeaderValue, Request, Response, header};
+use portcullis::{
+    client_ip::PeerAddr,
+    jwt::{Algorithm, JwtAuthLayer},
+};
+use serde_json::json;
+use tower::{Layer, Service, service_fn};
+
+use crate::support::{Contender, Figures, Rounds};
+
+/// 1 January 2100.
+const FAR: u64 = 4_102_444_800;
+
+fn main() -> io::Result<()> {
+    let mut figures = Figures::new("jwt");
+    for (algorithm, layer_name, raw_name) in [
+        (Algorithm::Hs256, "layer HS256", "raw HS256"),
+        (Algorithm::Rs256, "layer RS256", "raw RS256"),
+        (Algorithm::Es256, "layer ES256", "raw ES256"),
+        (Algorithm::Ed25519, "layer Ed25519", "raw Ed25519"),
+    ] {
+        let token = mint::token(algorithm, &claims());
+        let (signed, signature) = token.rsplit_once('.').expect("two dots");
+        let signature = mint::decode(signature);
+        let raw = raw::verifier(algorithm);
+        assert!(
+            raw(signed.as_bytes(), &signature),
+            "the raw check accepts the token"
+        );
+
+        let request = request_with(&token);
+        let layer = JwtAuthLayer::new(mint::verifier(algorithm));
+        let inner =
+            || service_fn(async |request: Request<()>| Ok::<_, Infallible>(respond(request)));
+        let (mut guarded, mut bare) = (layer.layer(inner()), inner());
+        assert_eq!(
+            finish(guarded.call(request())).status(),
+            200,
+            "the layer accepts the token"
+        );
+
+        let rounds = Rounds::measure(vec![
+            Contender::new(raw_name, || {
+                raw(black_box(signed.as_bytes()), black_box(&signature))
+            }),
+            Contender::new(layer_name, || finish(guarded.call(request())).status()),
+            Contender::new("bare service", || finish(bare.call(request())).status()),
+        ]);
+        figures.add_median(&rounds, raw_name, None);
+        figures.add_median(&rounds, layer_name, Some(raw_name));
+        figures.add_median(&rounds, "bare service", None);
+    }
+    figures.write()
+}
+
+fn claims() -> serde_json::Value {
+    json!({
+        "iss": mint::ISSUER, "sub": "user-7b4f5b9e-0d1c-4c7e", "aud": mint::AUDIENCE,
+        "jti": "7d3a8d52-55a6-4a0e-9d0b-2f0f6b1f4a11", "scope": "orders:read orders:write",
+        "iat": mint::NOW - 400_000_000, "nbf": mint::NOW - 400_000_000, "exp": FAR,
+    })
+}
+
+/// Makes requests that cost as little as a request can.
+fn request_with(token: &str) -> impl Fn() -> Request<()> + use<> {
+    let value = HeaderValue::from_str(&format!("Bearer {token}")).expect("a token is text");
+    let peer = SocketAddr::from(([192, 0, 2, 7], 40_000));
+    move || {
+        let mut request = Request::new(());
+        request
+            .headers_mut()
+            .insert(header::AUTHORIZATION, value.clone());
+        request
+    }
+}
+
+fn respond(request: Request<()>) -> Response<()> {
+    black_box(request.extensions().len());
+    Response::new(())
+}
+
+/// The output of a future that waits for nothing.
+fn finish<T>(future: impl Future<Output = Result<T, Infallible>>) -> T {
+    match pin!(future).poll(&mut Context::from_waker(Waker::noop())) {
+        Poll::Ready(Ok(output)) => output,
+        Poll::Ready(Err(never)) => match never {},
+        Poll::Pending => unreachable!("nothing here waits"),
+    }
+}
+
+/// The backend's own checks.
+#[cfg(feature = "aws-lc")]
+mod raw {
+    use aws_lc_rs::{
+        hmac,
+        signature::{
+            ECDSA_P256_SHA256_FIXED, ED25519, ParsedPublicKey, RSA_PKCS1_2048_8192_SHA256,
+            VerificationAlgorithm,
+        },
+    };
+    use portcullis::jwt::Algorithm;
+
+    use crate::mint;
+
+    pub(crate) fn verifier(algorithm: Algorithm) -> Box<dyn Fn(&[u8], &[u8]) -> bool> {
+        let (kind, key): (&'static dyn VerificationAlgorithm, _) = match algorithm {
+            Algorithm::Hs256 => {
+                let key = hmac::Key::new(hmac::HMAC_SHA256, mint::SECRET);
+                return Box::new(move |message, tag| hmac::verify(&key, message, tag).is_ok());
+            }
+            Algorithm::Rs256 => (
+                &RSA_PKCS1_2048_8192_SHA256,
+                mint::rsa_public_key(&mint::decode(mint::RSA_N), &[1, 0, 1]),
+            ),
+            Algorithm::Es256 => (
+                &ECDSA_P256_SHA256_FIXED,
+                [&[4], &*mint::decode(mint::EC_X), &*mint::decode(mint::EC_Y)].concat(),
+            ),
+            _ => (&ED25519, mint::decode(mint::ED_X)),
+        };
+        let key = ParsedPublicKey::new(kind, key).expect("a key");
+        Box::new(move |message, signature| key.verify_sig(message, signature).is_ok())
+    }
+}
+
+#[cfg(not(feature = "aws-lc"))]
+mod raw {
+    use ed25519_dalek as dalek;
+    use hmac::{Hmac, KeyInit, Mac};
+    use p256::ecdsa::{self, signature::Verifier};
+    use portcullis::jwt::Algorithm;
+    use rsa::{BigUint, Pkcs1v15Sign, RsaPublicKey, traits::SignatureScheme};
+    use sha2::{Digest, Sha256};
+
+    use crate::mint;
+
+    /// RFC 8017 section 9.2, note 1.
+    const SHA256_INFO: [u8; 19] = [
+        0x30, 0x31, 0x30, 0x0d, 0x06, 0x09, 0x60, 0x86, 0x48, 0x01, 0x65, 0x03, 0x04, 0x02, 0x01,
+        0x05, 0x00, 0x04, 0x20,
+    ];
+
+    pub(crate) fn verifier(algorithm: Algorithm) -> Box<dyn Fn(&[u8], &[u8]) -> bool> {
+        match algorithm {
+            Algorithm::Hs256 => {
+                let key = Hmac::<Sha256>::new_from_slice(mint::SECRET).expect("a secret");
+                Box::new(move |message, tag| {
+                    key.clone().chain_update(message).verify_slice(tag).is_ok()
+                })
+            }
+            Algorithm::Rs256 => {
+                let n = BigUint::from_bytes_be(&mint::decode(mint::RSA_N));
+                let key = RsaPublicKey::new(n, 65_537_u32.into()).expect("a key");
+                Box::new(move |message, signature| {
+                    let info = [&SHA256_INFO[..], &Sha256::digest(message)].concat();
+                    Pkcs1v15Sign::new_unprefixed()
+                        .verify(&key, &info, signature)
+                        .is_ok()
+                })
+            }
+            Algorithm::Es256 => {
+                let point = [&[4], &*mint::decode(mint::EC_X), &*mint::decode(mint::EC_Y)].concat();
+                let key = ecdsa::VerifyingKey::from_sec1_bytes(&point).expect("a key");
+                Box::new(move |message, signature| {
+                    let signature = ecdsa::Signature::from_slice(signature);
+                    signature.is_ok_and(|signature| key.verify(message, &signature).is_ok())
+                })
+            }
+            _ => {
+                let point = mint::decode(mint::ED_X).try_into().expect("32 bytes");
+                let key = dalek::VerifyingKey::from_bytes(&point).expect("a key");
+                Box::new(move |message, signature| {
+                    let signature = dalek::Signature::from_slice(signature);
+                    signature.is_ok_and(|signature| key.verify_strict(message, &signature).is_ok())
+                })
+            }
+        }
+    }
+}

@@ -117,17 +117,24 @@ impl Figures {
         }
     }
 
-    /// Adds a row.
+    /// Adds a row and prints it.
     pub(crate) fn add(&mut self, name: &str, value: f64, unit: &str, against: Option<(&str, f64)>) {
-        let (against, ratio) =
-            against.map_or((None, None), |(name, ratio)| (Some(name), Some(ratio)));
-        match ratio {
-            Some(ratio) => println!(
-                "{name}: {value:.1} {unit}, {ratio:.3} of {}",
-                against.unwrap_or("")
-            ),
+        match against {
+            Some((other, ratio)) => println!("{name}: {value:.1} {unit}, {ratio:.3} of {other}"),
             None => println!("{name}: {value:.1} {unit}"),
         }
+        self.record(name, value, unit, against);
+    }
+
+    /// Adds a row.
+    pub(crate) fn record(
+        &mut self,
+        name: &str,
+        value: f64,
+        unit: &str,
+        against: Option<(&str, f64)>,
+    ) {
+        let (against, ratio) = against.unzip();
         let row =
             json!({"name": name, "value": value, "unit": unit, "against": against, "ratio": ratio});
         self.rows.push(row);

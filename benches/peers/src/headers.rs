@@ -22,7 +22,10 @@ const TWELVE: [(&str, &str); 12] = [
     ("cross-origin-resource-policy", "same-origin"),
     ("origin-agent-cluster", "?1"),
     ("referrer-policy", "no-referrer"),
-    ("strict-transport-security", "max-age=31536000; includeSubDomains"),
+    (
+        "strict-transport-security",
+        "max-age=31536000; includeSubDomains",
+    ),
     ("x-content-type-options", "nosniff"),
     ("x-dns-prefetch-control", "off"),
     ("x-download-options", "noopen"),
@@ -31,13 +34,17 @@ const TWELVE: [(&str, &str); 12] = [
     ("x-xss-protection", "0"),
 ];
 
-type Bare = tower::util::ServiceFn<fn(Request<()>) -> std::future::Ready<Result<Response<()>, Infallible>>>;
+type Bare =
+    tower::util::ServiceFn<fn(Request<()>) -> std::future::Ready<Result<Response<()>, Infallible>>>;
 
 fn bare() -> Bare {
     service_fn(|_| {
         let mut response = Response::new(());
         let headers = response.headers_mut();
-        headers.insert(header::CONTENT_TYPE, HeaderValue::from_static("application/json"));
+        headers.insert(
+            header::CONTENT_TYPE,
+            HeaderValue::from_static("application/json"),
+        );
         std::future::ready(Ok(response))
     })
 }
@@ -53,7 +60,10 @@ where
 
 fn set(index: usize) -> SetResponseHeaderLayer<HeaderValue> {
     let (name, value) = TWELVE[index];
-    SetResponseHeaderLayer::overriding(HeaderName::from_static(name), HeaderValue::from_static(value))
+    SetResponseHeaderLayer::overriding(
+        HeaderName::from_static(name),
+        HeaderValue::from_static(value),
+    )
 }
 
 pub(crate) fn tables() -> Vec<Table> {
@@ -67,7 +77,10 @@ pub(crate) fn tables() -> Vec<Table> {
         title: "default security headers",
         contenders: vec![
             ("bare service", step(bare())),
-            ("portcullis", step(SecurityHeadersLayer::new().layer(bare()))),
+            (
+                "portcullis",
+                step(SecurityHeadersLayer::new().layer(bare())),
+            ),
             ("tower-http, 12 SetResponseHeaderLayers", step(twelve)),
             ("axum-helmet", step(helmet.layer(bare()))),
         ],

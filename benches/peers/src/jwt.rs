@@ -6,12 +6,12 @@ use std::{
 };
 
 use aws_lc_rs::{
-    encoding::AsDer as _,
     hmac,
     rand::SystemRandom,
     rsa,
     signature::{
-        ECDSA_P256_SHA256_FIXED_SIGNING, EcdsaKeyPair, Ed25519KeyPair, KeyPair as _, RSA_PKCS1_SHA256,
+        ECDSA_P256_SHA256_FIXED_SIGNING, EcdsaKeyPair, Ed25519KeyPair, KeyPair as _,
+        RSA_PKCS1_SHA256,
     },
 };
 use base64::{Engine, engine::general_purpose::URL_SAFE_NO_PAD};
@@ -71,7 +71,8 @@ fn rs256() -> Issuer {
         sign: Box::new(move |text| {
             let mut signature = vec![0; pair.public_modulus_len()];
             let random = SystemRandom::new();
-            pair.sign(&RSA_PKCS1_SHA256, &random, text, &mut signature).expect("a signature");
+            pair.sign(&RSA_PKCS1_SHA256, &random, text, &mut signature)
+                .expect("a signature");
             signature
         }),
     }
@@ -86,7 +87,10 @@ fn es256() -> Issuer {
         jwk: json!({"kty": "EC", "kid": "1", "alg": "ES256", "use": "sig", "crv": "P-256",
             "x": b64(x), "y": b64(y)}),
         sign: Box::new(move |text| {
-            pair.sign(&SystemRandom::new(), text).expect("a signature").as_ref().to_vec()
+            pair.sign(&SystemRandom::new(), text)
+                .expect("a signature")
+                .as_ref()
+                .to_vec()
         }),
     }
 }
@@ -103,7 +107,9 @@ fn eddsa() -> Issuer {
 
 impl Issuer {
     fn token(&self) -> String {
-        let now = SystemTime::now().duration_since(SystemTime::UNIX_EPOCH).expect("a clock past 1970");
+        let now = SystemTime::now()
+            .duration_since(SystemTime::UNIX_EPOCH)
+            .expect("a clock past 1970");
         let iat = now.as_secs();
         let payload = Payload {
             iss: ISSUER.into(),
@@ -131,7 +137,9 @@ where
     let bearer = header::HeaderValue::try_from(format!("Bearer {token}")).expect("a header value");
     Box::new(move || {
         let mut request = Request::new(());
-        request.headers_mut().insert(header::AUTHORIZATION, bearer.clone());
+        request
+            .headers_mut()
+            .insert(header::AUTHORIZATION, bearer.clone());
         let response = call_now(&mut service, request);
         assert_eq!(response.status(), 200);
         std::hint::black_box(response);
@@ -141,13 +149,19 @@ where
 fn table(title: &'static str, issuer: Issuer) -> Table {
     let token = issuer.token();
     let jwks = json!({"keys": [issuer.jwk]}).to_string();
-    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().expect("a runtime");
+    let runtime = tokio::runtime::Builder::new_current_thread()
+        .enable_all()
+        .build()
+        .expect("a runtime");
 
     let key = VerifyingKey::from_jwk(&issuer.jwk.to_string()).expect("a usable key");
     let ours = JwtAuthLayer::new(JwtVerifier::builder(key).issuer(ISSUER).audience(AUDIENCE));
 
     let resource_server = {
-        use tower_oauth2_resource_server::{server::OAuth2ResourceServer, tenant::TenantConfiguration, validation::ClaimsValidationSpec};
+        use tower_oauth2_resource_server::{
+            server::OAuth2ResourceServer, tenant::TenantConfiguration,
+            validation::ClaimsValidationSpec,
+        };
         let audiences = vec![AUDIENCE.to_owned()];
         let algorithm: jsonwebtoken::Algorithm = issuer.alg.parse().expect("a known algorithm");
         let tenant = TenantConfiguration::static_builder(&jwks)
@@ -155,27 +169,41 @@ fn table(title: &'static str, issuer: Issuer) -> Table {
             .allowed_algorithms(&[algorithm])
             .build()
             .expect("a valid tenant");
-        let server = OAuth2ResourceServer::<Payload>::builder().add_tenant(tenant).build();
-        runtime.block_on(server).expect("a resource server").into_layer()
+        let server = OAuth2ResourceServer::<Payload>::builder()
+            .add_tenant(tenant)
+            .build();
+        runtime
+            .block_on(server)
+            .expect("a resource server")
+            .into_layer()
     };
 
     let authorizer = {
-        use jwt_authorizer::{JwtAuthorizer, Validation};
+        use jwt_authorizer::{IntoLayer, JwtAuthorizer, Validation};
         let validation = Validation::new().iss(&[ISSUER]).aud(&[AUDIENCE]).nbf(true);
-        let layer = JwtAuthorizer::<Payload>::from_jwks_text(&jwks).validation(validation).layer();
-        runtime.block_on(layer).expect("an authorizer")
+        let builder = JwtAuthorizer::<Payload>::from_jwks_text(&jwks).validation(validation);
+        runtime
+            .block_on(builder.build())
+            .expect("an authorizer")
+            .into_layer()
     };
 
-    let unit = || service_fn(|_: Request<()>| std::future::ready(Ok::<_, Infallible>(Response::new(()))));
+    let unit =
+        || service_fn(|_: Request<()>| std::future::ready(Ok::<_, Infallible>(Response::new(()))));
     let axum_07 = service_fn(|_: Request<()>| {
-        std::future::ready(Ok::<_, Infallible>(Response::new(axum_07::body::Body::empty())))
+        std::future::ready(Ok::<_, Infallible>(Response::new(
+            axum_07::body::Body::empty(),
+        )))
     });
     Table {
         title,
         contenders: vec![
             ("bare service", step(unit(), &token)),
             ("portcullis", step(ours.layer(unit()), &token)),
-            ("tower-oauth2-resource-server", step(resource_server.layer(unit()), &token)),
+            (
+                "tower-oauth2-resource-server",
+                step(resource_server.layer(unit()), &token),
+            ),
             ("jwt-authorizer", step(authorizer.layer(axum_07), &token)),
         ],
     }

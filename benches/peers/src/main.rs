@@ -8,8 +8,8 @@
 //! `target/figures/peers-<part>.json`.
 
 mod headers;
-mod rate_limit;
 mod jwt;
+mod rate_limit;
 #[path = "../../support/mod.rs"]
 mod support;
 
@@ -25,8 +25,11 @@ use tower::Service;
 
 fn main() -> Result<(), Box<dyn std::error::Error>> {
     let wanted: Vec<String> = std::env::args().skip(1).collect();
-    let parts: [(&str, fn() -> Vec<Table>); 3] =
-        [("headers", headers::tables), ("rate_limit", rate_limit::tables), ("jwt", jwt::tables)];
+    let parts: [(&str, fn() -> Vec<Table>); 3] = [
+        ("headers", headers::tables),
+        ("rate_limit", rate_limit::tables),
+        ("jwt", jwt::tables),
+    ];
     for (name, tables) in parts {
         if wanted.is_empty() || wanted.iter().any(|part| part == name) {
             let mut figures = Figures::new(match name {
@@ -63,7 +66,10 @@ impl Table {
             })
             .collect();
         let names: Vec<_> = self.contenders.iter().map(|(name, _)| *name).collect();
-        let contenders = self.contenders.into_iter().map(|(name, step)| Contender::new(name, step));
+        let contenders = self
+            .contenders
+            .into_iter()
+            .map(|(name, step)| Contender::new(name, step));
         let rounds = Rounds::measure(contenders.collect());
         let (bare, ours) = (names[0], names[1]);
 
@@ -81,7 +87,12 @@ impl Table {
             let ratio = rounds.added_ratio(ours, name, bare);
             println!("| {name} | {median:.0} | {added:.0} | {ratio:.2} | {extra} |");
             let label = format!("{}: {name}, added", self.title);
-            figures.add_quietly(&label, added, "ns", (*name != ours).then_some((ours, 1.0 / ratio)));
+            figures.record(
+                &label,
+                added,
+                "ns",
+                (*name != ours).then_some((ours, 1.0 / ratio)),
+            );
         }
     }
 }

@@ -59,7 +59,10 @@ fn plain(title: &'static str, keys: u32) -> Table {
         contenders: vec![
             ("bare service", step(bare(), keys)),
             ("portcullis", step(ours.layer(bare()), keys)),
-            ("tower_governor", step(GovernorLayer::new(peer).layer(bare()), keys)),
+            (
+                "tower_governor",
+                step(GovernorLayer::new(peer).layer(bare()), keys),
+            ),
         ],
     }
 }
@@ -78,7 +81,10 @@ fn with_fields(title: &'static str, keys: u32) -> Table {
         contenders: vec![
             ("bare service", step(bare(), keys)),
             ("portcullis", step(ours.layer(bare()), keys)),
-            ("tower_governor", step(GovernorLayer::new(peer).layer(bare()), keys)),
+            (
+                "tower_governor",
+                step(GovernorLayer::new(peer).layer(bare()), keys),
+            ),
         ],
     }
 }
