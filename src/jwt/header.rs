@@ -29,7 +29,7 @@ pub(super) struct Header<'t> {
 impl<'t> Header<'t> {
     /// Reads a header, refusing what changes the meaning of a token in a way that is not known here.
     pub(super) fn read(json: &'t [u8]) -> Result<Self, JwtErrorKind> {
-        let header: Self = json::read_as(json).map_err(|_| JwtErrorKind::Malformed)?;
+        let header: Self = json::read_as(json).ok_or(JwtErrorKind::Malformed)?;
         if header.encrypted {
             return Err(JwtErrorKind::Encrypted);
         }

@@ -151,23 +151,34 @@ pub(super) struct Parts<'t> {
 }
 
 impl<'t> Parts<'t> {
-    /// Splits a token of at most `max` bytes at its two dots. JWE has four, JSON serialisation none that
-    /// count; that the parts are base64url is found out when they are decoded.
+    /// Splits a token of at most `max` bytes at its two dots; a JWE has four. That the parts are base64url
+    /// is found out when they are decoded.
     pub(super) fn split(token: &'t [u8], max: usize) -> Result<Self, JwtErrorKind> {
         if token.len() > max {
             return Err(JwtErrorKind::TooLarge);
         }
-        let mut dots = token.iter().enumerate().filter(|(_, byte)| **byte == b'.');
-        match (dots.next(), dots.next(), dots.next()) {
-            (Some((first, _)), Some((second, _)), None) => Ok(Self {
-                header: &token[..first],
-                payload: &token[first + 1..second],
-                signature: &token[second + 1..],
-                signed: &token[..second],
-            }),
-            _ if dots.next().is_some() => Err(JwtErrorKind::Encrypted),
-            _ => Err(JwtErrorKind::Malformed),
+        let is_dot = |byte: &u8| *byte == b'.';
+        let (Some(first), Some(last)) = (
+            token.iter().position(is_dot),
+            token.iter().rposition(is_dot),
+        ) else {
+            return Err(JwtErrorKind::Malformed);
+        };
+        let payload = token.get(first + 1..last).ok_or(JwtErrorKind::Malformed)?;
+        if payload.contains(&b'.') {
+            let is_jwe = payload.iter().copied().filter(|byte| is_dot(byte)).count() == 2;
+            return Err(if is_jwe {
+                JwtErrorKind::Encrypted
+            } else {
+                JwtErrorKind::Malformed
+            });
         }
+        Ok(Self {
+            header: &token[..first],
+            payload,
+            signature: &token[last + 1..],
+            signed: &token[..last],
+        })
     }
 }
 

@@ -70,7 +70,7 @@ impl KeySet {
 
     fn read(algorithms: &[Algorithm], json: &[u8]) -> Result<Self, KeyError> {
         let malformed = || KeyError::malformed("a JWK Set is a JSON object with a list of keys");
-        let set = json::read(json).map_err(|_| malformed())?;
+        let set = json::read(json).ok_or_else(malformed)?;
         let entries = set
             .get("keys")
             .and_then(Value::as_array)

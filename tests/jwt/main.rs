@@ -4,6 +4,7 @@
 
 mod mint;
 
+mod allocations;
 #[cfg(feature = "axum")]
 mod axum;
 mod claims;

@@ -4,7 +4,7 @@ mod registered;
 
 use std::{
     fmt,
-    sync::Arc,
+    sync::{Arc, OnceLock},
     time::{Duration, SystemTime},
 };
 
@@ -20,7 +20,7 @@ use super::{
     error::{JwtError, JwtErrorKind},
     json,
 };
-use crate::principal::Principal;
+use crate::principal::{Principal, Proof};
 
 /// The claims of a token that was verified (RFC 7519 section 4).
 ///
@@ -35,6 +35,17 @@ pub struct Claims<T = Map<String, Value>>(Arc<Verified<T>>);
 struct Verified<T> {
     registered: Registered,
     other: T,
+    principal: OnceLock<Principal>,
+}
+
+impl<T> Verified<T> {
+    fn new(registered: Registered, other: T) -> Arc<Self> {
+        Arc::new(Self {
+            registered,
+            other,
+            principal: OnceLock::new(),
+        })
+    }
 }
 
 impl Claims {
@@ -43,7 +54,7 @@ impl Claims {
         let Payload {
             registered, other, ..
         } = Payload::read(payload)?;
-        Ok(Self(Arc::new(Verified { registered, other })))
+        Ok(Self(Verified::new(registered, other)))
     }
 
     /// A claim that has no accessor of its own, by its name.
@@ -57,15 +68,7 @@ impl Claims {
     /// What the token may be used for: the `scope` of RFC 8693 section 4.2 (parted by spaces), and `scp`,
     /// which some issuers write instead. Either may also be a list of strings.
     pub fn scopes(&self) -> impl Iterator<Item = &str> {
-        let text = self.0.registered.scope.as_deref();
-        let listed = ["scope", "scp"]
-            .into_iter()
-            .filter_map(|name| self.claim(name))
-            .flat_map(texts);
-        text.into_iter()
-            .chain(listed)
-            .flat_map(|text| text.split(' '))
-            .filter(|scope| !scope.is_empty())
+        self.0.scopes()
     }
 
     /// The claims with those that RFC 7519 does not know made into a `T`.
@@ -85,10 +88,9 @@ impl Claims {
     ///
     /// [`JwtErrorKind::ClaimsMalformed`] if they do not make one.
     pub fn typed<T: DeserializeOwned>(&self) -> Result<Claims<T>, JwtError> {
-        let other =
-            json::convert(self.0.other.clone()).map_err(|_| JwtErrorKind::ClaimsMalformed)?;
+        let other = json::convert(self.0.other.clone()).ok_or(JwtErrorKind::ClaimsMalformed)?;
         let registered = self.0.registered.clone();
-        Ok(Claims(Arc::new(Verified { registered, other })))
+        Ok(Claims(Verified::new(registered, other)))
     }
 
     /// Who is asking: `sub` with the scopes, `roles` (RFC 9068 section 2.2.3.1), `amr` and `auth_time`.
@@ -96,28 +98,8 @@ impl Claims {
     /// A token without `sub`, or with an empty one, speaks for nobody.
     #[must_use]
     pub fn principal(&self) -> Option<Principal> {
-        let subject = self
-            .0
-            .registered
-            .sub
-            .as_deref()
-            .filter(|subject| !subject.is_empty())?;
-        let mut principal = Principal::new(subject);
-        principal = self.scopes().fold(principal, Principal::add_scope);
-        for role in self.claim("roles").into_iter().flat_map(texts) {
-            principal = principal.add_role(role);
-        }
-        for method in self.claim("amr").into_iter().flat_map(texts) {
-            principal = principal.add_method(method);
-        }
-        let seconds = self
-            .claim("auth_time")
-            .and_then(Value::as_u64)
-            .map(Duration::from_secs);
-        match seconds.and_then(|seconds| SystemTime::UNIX_EPOCH.checked_add(seconds)) {
-            Some(at) => Some(principal.authenticated_at(at)),
-            None => Some(principal),
-        }
+        let names_somebody = !self.subject().is_empty();
+        names_somebody.then(|| Principal::of_proof(self.0.clone()))
     }
 
     /// Whether the token has a claim of that name.
@@ -134,6 +116,44 @@ impl Claims {
             "scope" if claims.scope.is_some() => true,
             other => self.0.other.contains_key(other),
         }
+    }
+}
+
+/// The principal is put together when somebody asks for more than the subject.
+impl Proof for Verified<Map<String, Value>> {
+    fn subject(&self) -> &str {
+        self.registered.sub.as_deref().unwrap_or_default()
+    }
+
+    fn principal(&self) -> &Principal {
+        self.principal.get_or_init(|| {
+            let listed = |name| self.other.get(name).into_iter().flat_map(texts);
+            let mut principal = Principal::new(Proof::subject(self));
+            principal = self.scopes().fold(principal, Principal::add_scope);
+            principal = listed("roles").fold(principal, Principal::add_role);
+            principal = listed("amr").fold(principal, Principal::add_method);
+            let seconds = self.other.get("auth_time").and_then(Value::as_u64);
+            let at = seconds.and_then(|seconds| {
+                SystemTime::UNIX_EPOCH.checked_add(Duration::from_secs(seconds))
+            });
+            match at {
+                Some(at) => principal.authenticated_at(at),
+                None => principal,
+            }
+        })
+    }
+}
+
+impl Verified<Map<String, Value>> {
+    fn scopes(&self) -> impl Iterator<Item = &str> {
+        let text = self.registered.scope.as_deref();
+        let listed = ["scope", "scp"]
+            .into_iter()
+            .filter_map(|name| self.other.get(name));
+        text.into_iter()
+            .chain(listed.flat_map(texts))
+            .flat_map(|text| text.split(' '))
+            .filter(|scope| !scope.is_empty())
     }
 }
 

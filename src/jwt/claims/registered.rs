@@ -59,7 +59,7 @@ pub(super) struct Payload {
 impl Payload {
     /// Reads a payload; a claim of a wrong type is malformed and never taken for absent.
     pub(super) fn read(json: &[u8]) -> Result<Self, JwtError> {
-        let payload: Self = json::read_as(json).map_err(|_| JwtErrorKind::ClaimsMalformed)?;
+        let payload: Self = json::read_as(json).ok_or(JwtErrorKind::ClaimsMalformed)?;
         match payload.fault {
             Some(claim) => Err(JwtError::of_claim(JwtErrorKind::ClaimsMalformed, claim)),
             None => Ok(payload),

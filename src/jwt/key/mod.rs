@@ -270,7 +270,7 @@ impl Jwk {
 
 fn parse(json: &[u8]) -> Result<Value, KeyError> {
     json::read(json)
-        .map_err(|_| KeyError::malformed("a JWK is a JSON object without duplicate members"))
+        .ok_or_else(|| KeyError::malformed("a JWK is a JSON object without duplicate members"))
 }
 
 impl fmt::Debug for VerifyingKey {

@@ -1,0 +1,83 @@
+//! What the layer allocates.
+
+use std::{
+    convert::Infallible,
+    future::Ready,
+    net::SocketAddr,
+    pin::pin,
+    task::{Context, Poll, Waker},
+};
+
+use allocation_counter::measure;
+use http::{Request, Response, header};
+use portcullis::{
+    client_ip::PeerAddr,
+    clock::ManualClock,
+    jwt::{Algorithm, Claims, JwtAuthLayer},
+};
+use serde_json::{Value, json};
+use tower::{Layer, Service, service_fn};
+
+use crate::mint;
+
+fn request(token: &str) -> Request<()> {
+    // A server leaves something of its own with every request.
+    let peer = SocketAddr::from(([192, 0, 2, 7], 40_000));
+    Request::builder()
+        .header(header::AUTHORIZATION, format!("Bearer {token}"))
+        .extension(PeerAddr(peer))
+        .body(())
+        .expect("a request")
+}
+
+/// What the service allocates for one request, the request and the response not counted.
+fn count<S>(service: &mut S, request: Request<()>) -> u64
+where
+    S: Service<Request<()>, Error = Infallible>,
+{
+    let mut kept = None;
+    let counted = measure(|| {
+        let future = pin!(service.call(request));
+        kept = Some(future.poll(&mut Context::from_waker(Waker::noop())));
+    });
+    assert!(
+        matches!(kept, Some(Poll::Ready(Ok(_)))),
+        "nothing here waits"
+    );
+    counted.count_total
+}
+
+fn added(algorithm: Algorithm, claims: &Value) -> u64 {
+    let inner = || {
+        service_fn(
+            |request: Request<()>| -> Ready<Result<Response<()>, Infallible>> {
+                assert!(request.extensions().get::<Claims>().is_some());
+                std::future::ready(Ok(Response::new(())))
+            },
+        )
+    };
+    let layer =
+        JwtAuthLayer::new(mint::verifier(algorithm)).with_clock(ManualClock::new(mint::now()));
+    let mut guarded = layer.layer(inner());
+    let token = mint::token(algorithm, claims);
+    // The first token of an issuer teaches the verifier its header.
+    count(&mut guarded, request(&token));
+    count(&mut guarded, request(&token))
+}
+
+#[test]
+fn a_token_costs_its_claims_and_three_allocations() {
+    // The pure Rust crate for RSA works with big numbers on the heap.
+    let counted =
+        |algorithm: &Algorithm| cfg!(feature = "aws-lc") || !algorithm.as_str().starts_with("RS");
+    for algorithm in mint::ALGORITHMS.into_iter().filter(counted) {
+        // iss, aud, sub, jti.
+        let bare = added(algorithm, &mint::claims());
+        let scoped = added(
+            algorithm,
+            &mint::claims_with(json!({"scope": "a b c d e f"})),
+        );
+        assert_eq!(bare, 4 + 3, "{algorithm}");
+        assert_eq!(scoped, 5 + 3, "{algorithm}");
+    }
+}
