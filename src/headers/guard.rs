@@ -29,8 +29,8 @@ pub(super) struct Plan {
     pub(super) hsts_only_over: Option<RequestScheme>,
     /// The policies that need the nonce of the response.
     pub(super) nonced: Vec<(HeaderName, Template)>,
-    /// Whether there is a policy, and it needs no nonce.
-    pub(super) policy_is_fixed: bool,
+    /// Whether there is a policy that is enforced.
+    pub(super) has_policy: bool,
     /// What is taken out of the responses of others.
     pub(super) removed: Vec<HeaderName>,
     /// What no layer outside this one shall set either.
@@ -89,7 +89,7 @@ impl Guard for SecurityHeadersGuard {
     fn admit<B>(&self, pass: &mut SecurityHeadersPass, request: &mut Request<B>) {
         if let Some(nonce) = &pass.nonce {
             request.extensions_mut().insert(nonce.clone());
-        } else if self.plan.policy_is_fixed {
+        } else if self.plan.has_policy {
             // The policy of an outer layer gives way to this one, and its nonce would open nothing.
             request.extensions_mut().remove::<CspNonce>();
         }
@@ -134,7 +134,7 @@ impl Plan {
         // There are two policies at most: the one that is enforced and the one that is reported.
         let mut values = [None, None];
         for (value, (name, template)) in values.iter_mut().zip(&self.nonced) {
-            if !theirs.contains_key(name) {
+            if !theirs.contains_key(name) || self.removed.contains(name) {
                 *value = template.value(nonce);
             }
         }

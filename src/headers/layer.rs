@@ -56,7 +56,7 @@ impl SecurityHeadersLayer {
                 headers_over_http: None,
                 hsts_only_over: None,
                 nonced: Vec::new(),
-                policy_is_fixed: false,
+                has_policy: false,
                 removed: Vec::new(),
                 left_out: Vec::new(),
                 refusals: Refusals::new(),
@@ -177,9 +177,7 @@ impl SecurityHeadersLayer {
         let plan = Arc::make_mut(&mut self.plan);
         change(plan);
         plan.headers.reserve(SPARE);
-        let policy = ContentSecurityPolicy::NAME;
-        plan.policy_is_fixed = plan.headers.contains_key(&policy)
-            && !plan.nonced.iter().any(|(name, _)| *name == policy);
+        plan.has_policy = plan.headers.contains_key(ContentSecurityPolicy::NAME);
         plan.headers_over_http = plan.hsts_only_over.is_some().then(|| {
             let mut headers = plan.headers.clone();
             headers.remove(StrictTransportSecurity::NAME);

@@ -101,6 +101,18 @@ fn a_response_with_a_policy_of_its_own_keeps_it() {
 }
 
 #[test]
+fn a_policy_that_is_taken_out_of_responses_gives_way_to_the_layers() {
+    let name = ContentSecurityPolicy::NAME;
+    let layer = SecurityHeadersLayer::strict().add_removed_header(name);
+    let response = crate::support::serve(&layer, &[("content-security-policy", "default-src *")]);
+    assert_eq!(
+        response.get_all("content-security-policy").iter().count(),
+        1
+    );
+    assert_eq!(nonces(&response["content-security-policy"]).len(), 2);
+}
+
+#[test]
 fn debug_does_not_show_the_nonce() {
     let handler = service_fn(async |request: Request<()>| {
         let nonce = request.extensions().get::<CspNonce>().unwrap();

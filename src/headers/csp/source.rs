@@ -145,9 +145,6 @@ impl Source {
 }
 
 fn quoted_fault(inner: &str) -> Option<String> {
-    if inner == "nonce" {
-        return None;
-    }
     let word = |byte: u8| byte.is_ascii_alphanumeric() || matches!(byte, b'-' | b'_' | b'+' | b'/');
     let body = inner.trim_end_matches('=');
     if body.is_empty() || inner.len() - body.len() > 2 || !body.bytes().all(word) {
