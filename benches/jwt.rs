@@ -93,6 +93,8 @@ fn request_with(token: &str) -> impl Fn() -> Request<()> + use<> {
         request
             .headers_mut()
             .insert(header::AUTHORIZATION, value.clone());
+        // A server leaves something of its own with every request.
+        request.extensions_mut().insert(PeerAddr(peer));
         request
     }
 }
@@ -111,6 +113,9 @@ fn finish<T>(future: impl Future<Output = Result<T, Infallible>>) -> T {
     }
 }
 
+/// Whether a signature is the key's for a message.
+type Check = Box<dyn Fn(&[u8], &[u8]) -> bool>;
+
 /// The backend's own checks.
 #[cfg(feature = "aws-lc")]
 mod raw {
@@ -125,7 +130,7 @@ mod raw {
 
     use crate::mint;
 
-    pub(crate) fn verifier(algorithm: Algorithm) -> Box<dyn Fn(&[u8], &[u8]) -> bool> {
+    pub(crate) fn verifier(algorithm: Algorithm) -> super::Check {
         let (kind, key): (&'static dyn VerificationAlgorithm, _) = match algorithm {
             Algorithm::Hs256 => {
                 let key = hmac::Key::new(hmac::HMAC_SHA256, mint::SECRET);
@@ -163,7 +168,7 @@ mod raw {
         0x05, 0x00, 0x04, 0x20,
     ];
 
-    pub(crate) fn verifier(algorithm: Algorithm) -> Box<dyn Fn(&[u8], &[u8]) -> bool> {
+    pub(crate) fn verifier(algorithm: Algorithm) -> super::Check {
         match algorithm {
             Algorithm::Hs256 => {
                 let key = Hmac::<Sha256>::new_from_slice(mint::SECRET).expect("a secret");

@@ -125,13 +125,13 @@ fn rsa_signatures_agree_and_every_flipped_bit_is_seen() {
 
 /// The numbers of an RSAPublicKey in DER.
 fn rsa_numbers(der: &[u8]) -> (Vec<u8>, Vec<u8>) {
-    let mut reader = SliceReader::new(der).unwrap();
+    let mut reader = SliceReader::new(der).expect("DER");
     reader
         .sequence(|inner| {
             let (n, e): (UintRef<'_>, UintRef<'_>) = (inner.decode()?, inner.decode()?);
             Ok::<_, spki::der::Error>((n.as_bytes().to_vec(), e.as_bytes().to_vec()))
         })
-        .unwrap()
+        .expect("DER")
 }
 
 #[test]

@@ -125,3 +125,32 @@ impl<'de> Visitor<'de> for StrictReader {
         Ok(Value::Object(object))
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use serde::de::value::{Error, MapDeserializer};
+    use serde_json::json;
+
+    use super::*;
+
+    #[test]
+    fn a_number_of_arbitrary_precision_is_a_number() {
+        let strict = |digits: &'static str| {
+            let members = [(NUMBER, digits)].into_iter();
+            Strict::deserialize(MapDeserializer::<_, Error>::new(members)).map(|strict| strict.0)
+        };
+        assert_eq!(strict("1800000000"), Ok(json!(1_800_000_000)));
+        assert_eq!(strict("-1.5"), Ok(json!(-1.5)));
+        assert!(strict("soon").is_err());
+    }
+
+    #[test]
+    fn members_that_stand_twice_are_refused_at_every_depth() {
+        for text in [r#"{"a":1,"a":1}"#, r#"[{"b":{"a":1,"\u0061":2}}]"#] {
+            assert_eq!(read(text.as_bytes()), None, "{text}");
+        }
+        let sound = r#"{"a":[null,true,-1,18446744073709551615,0.5,"\n",{"a":{}}],"b":{"a":1}}"#;
+        let value: Value = serde_json::from_str(sound).expect("JSON");
+        assert_eq!(read(sound.as_bytes()), Some(value));
+    }
+}

@@ -56,7 +56,7 @@ fn every_character_of_a_token_counts() {
             .verify(token)
             .expect("verifies, and its header is known from here on");
         for at in 0..token.len() {
-            for bit in [0x01, 0x02, 0x04, 0x20] {
+            for bit in [1 << (at % 3), 0x20] {
                 let mut changed = token.as_bytes().to_vec();
                 changed[at] ^= bit;
                 assert!(
