@@ -11,8 +11,8 @@ use super::{
 
 /// The keys that tokens may be signed with.
 ///
-/// Keys of several algorithms may stand in one set; each verifies only its own. Cloning a set costs two
-/// counters.
+/// Keys of several algorithms may stand in one set; each verifies only its own. For one token at most eight
+/// keys are tried: give keys ids where there are more of one algorithm. Cloning a set costs two counters.
 #[derive(Clone, Debug)]
 pub struct KeySet {
     keys: Arc<[VerifyingKey]>,

@@ -1,6 +1,6 @@
 //! Key sets.
 
-use portcullis::jwt::{Algorithm, JwsVerifier, JwtErrorKind, KeyErrorKind, KeySet};
+use portcullis::jwt::{Algorithm, JwsVerifier, JwtErrorKind, KeyErrorKind, KeySet, VerifyingKey};
 use serde_json::{Value, json};
 
 use crate::mint;
@@ -172,9 +172,7 @@ fn a_key_id_chooses_among_the_keys_and_never_past_them() {
 
 #[test]
 fn keys_are_rotated_under_one_id() {
-    let old = portcullis::jwt::VerifyingKey::hs256(&[1; 32])
-        .expect("a secret")
-        .kid("a");
+    let old = VerifyingKey::hs256(&[1; 32]).expect("a secret").kid("a");
     let new = mint::key(Algorithm::Hs256).kid("a");
     let verifier = JwsVerifier::new([old, new]);
     for _ in 0..2 {
@@ -183,4 +181,39 @@ fn keys_are_rotated_under_one_id() {
     let forged = signed(Algorithm::Hs256, Some("a")).replacen(".cG", ".dG", 1);
     let error = verifier.verify(forged).unwrap_err();
     assert_eq!(error.kind(), JwtErrorKind::SignatureInvalid);
+}
+
+#[test]
+fn no_more_than_eight_keys_are_tried_for_a_token() {
+    let token = signed(Algorithm::Hs256, None);
+    for (before, expected) in [
+        (0, None),
+        (7, None),
+        (8, Some(JwtErrorKind::SignatureInvalid)),
+    ] {
+        let decoys =
+            (0..before).map(|at| VerifyingKey::hs256([at; 32].as_slice()).expect("a secret"));
+        let set: KeySet = decoys.chain([mint::key(Algorithm::Hs256)]).collect();
+        let error = JwsVerifier::new(set).verify(&token).err();
+        assert_eq!(
+            error.map(|error| error.kind()),
+            expected,
+            "{before} others before it"
+        );
+    }
+    // Those of other ids and algorithms do not count.
+    let others = (0..20_u8).map(|at| match at % 2 {
+        0 => VerifyingKey::hs384([at; 48].as_slice()).expect("a secret"),
+        _ => VerifyingKey::hs256([at; 32].as_slice())
+            .expect("a secret")
+            .kid(format!("{at}")),
+    });
+    let set: KeySet = others
+        .chain([mint::key(Algorithm::Hs256).kid("a")])
+        .collect();
+    assert!(
+        JwsVerifier::new(set)
+            .verify(signed(Algorithm::Hs256, Some("a")))
+            .is_ok()
+    );
 }
