@@ -13,6 +13,9 @@
 //! What was reserved by `poll_ready` and not used because of a refusal stays with the service for its next
 //! call, or is given back when it is dropped.
 //!
+//! [`Responder`]: crate::problem::Responder
+//! [`AuditSink`]: crate::audit::AuditSink
+//!
 //! # A check of your own
 //!
 //! ```

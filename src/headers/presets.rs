@@ -12,6 +12,11 @@ use super::{
 const X_POWERED_BY: HeaderName = HeaderName::from_static("x-powered-by");
 
 impl SecurityHeadersLayer {
+    /// The preset [`SecurityHeadersLayer::helmet`].
+    pub fn new() -> Self {
+        Self::helmet()
+    }
+
     /// The defaults of helmet 8: good for most sites, and broken by few.
     ///
     /// | field | value |
@@ -29,7 +34,7 @@ impl SecurityHeadersLayer {
     /// | `X-Permitted-Cross-Domain-Policies` | `none` |
     /// | `X-XSS-Protection` | `0` |
     /// | `Server`, `X-Powered-By` | taken out |
-    pub fn new() -> Self {
+    pub fn helmet() -> Self {
         Self::empty()
             .removed_headers([SERVER, X_POWERED_BY])
             .content_security_policy(ContentSecurityPolicy::helmet())
@@ -48,14 +53,14 @@ impl SecurityHeadersLayer {
 
     /// What a new site should begin with: MDN HTTP Observatory's best mark and OWASP ASVS 5.0 section 3.4.
     ///
-    /// Over [`SecurityHeadersLayer::new`] it has [`ContentSecurityPolicy::strict`], whose scripts need the
+    /// Over [`SecurityHeadersLayer::helmet`] it has [`ContentSecurityPolicy::strict`], whose scripts need the
     /// nonce of the response ([`CspNonce`](super::CspNonce)); `Strict-Transport-Security` of two years with
     /// subdomains (whether to ask for preloading is yours to say);
     /// `Cross-Origin-Embedder-Policy: require-corp`; [`PermissionsPolicy::deny_powerful`]; and
     /// `X-Frame-Options: DENY`. Where violations are reported to (ASVS 3.4.7) only you can say: give the policy
     /// a `report_to`, and the layer the [`ReportingEndpoints`](super::ReportingEndpoints).
     pub fn strict() -> Self {
-        Self::new()
+        Self::helmet()
             .content_security_policy(ContentSecurityPolicy::strict())
             .strict_transport_security(StrictTransportSecurity::TWO_YEARS)
             .cross_origin_embedder_policy(CrossOriginEmbedderPolicy::RequireCorp)
@@ -88,7 +93,7 @@ impl SecurityHeadersLayer {
     }
 }
 
-/// [`SecurityHeadersLayer::new`].
+/// [`SecurityHeadersLayer::helmet`].
 impl Default for SecurityHeadersLayer {
     fn default() -> Self {
         Self::new()
