@@ -9,6 +9,7 @@
 //! | [`HttpsRedirectLayer`](headers::HttpsRedirectLayer) | 308 to HTTPS | `headers` |
 //! | [`RateLimitLayer`](rate_limit::RateLimitLayer) | 429, `Retry-After` | `rate-limit` |
 //! | [`JwtAuthLayer`](jwt::JwtAuthLayer) | 401, `WWW-Authenticate` | `jwt` |
+//! | [`RequireLayer`](authz::RequireLayer) | 403, or 401 to sign in anew | `authz` |
 //!
 //! The headers stand outermost, so that every answer has them, refusals included. The limit stands before
 //! the token's verification, so that nobody can make the service verify signatures without end.
@@ -56,6 +57,8 @@ pub mod problem;
 pub mod random;
 pub mod secret;
 
+#[cfg(feature = "authz")]
+pub mod authz;
 #[cfg(feature = "jwt")]
 mod crypto;
 #[cfg(feature = "headers")]

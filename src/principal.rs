@@ -51,6 +51,7 @@ struct Facts {
     roles: BTreeSet<String>,
     permissions: BTreeSet<String>,
     methods: Vec<String>,
+    class: Option<String>,
     authenticated_at: Option<SystemTime>,
 }
 
@@ -113,6 +114,15 @@ impl Principal {
         })
     }
 
+    /// Replaces the class of the authentication: how strong it was (`acr`, OpenID Connect Core 1.0 section 2,
+    /// RFC 9470).
+    #[must_use]
+    pub fn authenticated_as(self, class: impl Into<String>) -> Self {
+        self.with(|facts| {
+            facts.class = Some(class.into());
+        })
+    }
+
     /// Replaces the time of the authentication (`auth_time`, OpenID Connect Core 1.0 section 2).
     #[must_use]
     pub fn authenticated_at(self, at: SystemTime) -> Self {
@@ -172,6 +182,12 @@ impl Principal {
     #[must_use]
     pub fn has_permission(&self, permission: &str) -> bool {
         self.facts().permissions.contains(permission)
+    }
+
+    /// How strong its authentication was, if its issuer said: an authentication context class.
+    #[must_use]
+    pub fn acr(&self) -> Option<&str> {
+        self.facts().class.as_deref()
     }
 
     /// When it authenticated, if its issuer said.

@@ -25,7 +25,7 @@ const ROWS: &[&[&str]] = &[
     &["body"],
     &["guard"],
     &["store"],
-    &["headers", "rate_limit", "jwt"],
+    &["headers", "rate_limit", "jwt", "authz"],
 ];
 
 /// Past this many lines there are two things in a file.
