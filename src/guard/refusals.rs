@@ -66,6 +66,20 @@ impl Refusals {
             .map_or_else(|| SystemClock.now(), |clock| clock.now())
     }
 
+    /// Whether nothing of another's is needed.
+    fn is_complete(&self) -> bool {
+        self.responder.is_some() && self.audit.is_some()
+    }
+
+    /// These, with another's responder and audit sink where they have none.
+    fn or(&self, other: &Self) -> Self {
+        Self {
+            responder: self.responder.clone().or_else(|| other.responder.clone()),
+            audit: self.audit.clone().or_else(|| other.audit.clone()),
+            clock: self.clock.clone(),
+        }
+    }
+
     /// The answer to a refused request, after telling the audit sink.
     pub(crate) fn refuse(
         &self,
@@ -135,6 +149,9 @@ macro_rules! refusal_setters {
 
 /// Gives every guard inside it a responder and an audit sink; what a guard has of its own wins.
 ///
+/// One inside another wins too, in what it has: one that only renders leaves the audit of the one outside
+/// in place.
+///
 /// ```
 /// use portcullis::{audit::AuditEvent, guard::RefusalsLayer};
 ///
@@ -186,7 +203,12 @@ where
     }
 
     fn call(&mut self, mut request: Request<B>) -> S::Future {
-        request.extensions_mut().insert(Arc::clone(&self.refusals));
+        let outer = request.extensions().get::<Arc<Refusals>>();
+        let refusals = match outer {
+            Some(outer) if !self.refusals.is_complete() => Arc::new(self.refusals.or(outer)),
+            _ => Arc::clone(&self.refusals),
+        };
+        request.extensions_mut().insert(refusals);
         self.inner.call(request)
     }
 }

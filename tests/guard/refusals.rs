@@ -130,6 +130,38 @@ async fn one_layer_outside_serves_all_guards_inside_and_a_guards_own_responder_w
 }
 
 #[tokio::test]
+async fn one_layer_inside_another_takes_over_what_it_has_and_nothing_else() {
+    let told = Arc::new(Mutex::new(Vec::new()));
+    let sink = |name: &'static str| {
+        let told = Arc::clone(&told);
+        move |_: &AuditEvent<'_>| told.lock().unwrap().push(name)
+    };
+    let none = RefusalsLayer::new;
+    let full = |responder, name| none().with_responder(responder).with_audit(sink(name));
+    type Render = fn(&Rejection, RequestHead<'_>) -> Response<Bytes>;
+    let (polite, curt): (Render, Render) = (polite, curt);
+    for (outside, inside, expected) in [
+        (
+            none().with_audit(sink("a")),
+            none().with_responder(curt),
+            "a",
+        ),
+        (full(curt, "a"), none().with_audit(sink("b")), "b"),
+        (full(polite, "a"), full(curt, "b"), "b"),
+        (full(curt, "a"), none(), "a"),
+    ] {
+        let service = ServiceBuilder::new()
+            .layer(outside)
+            .layer(inside)
+            .layer(guarded(Refusals::new()))
+            .service(inner());
+        let (_, body) = answered(service, wish("refuse")).await;
+        assert_eq!(body, "no");
+        assert_eq!(std::mem::take(&mut *told.lock().unwrap()), [expected]);
+    }
+}
+
+#[tokio::test]
 async fn a_refusal_is_told_once_with_who_when_and_why_and_nothing_of_the_query() {
     let told = Arc::new(Mutex::new(Vec::new()));
     let clock = Arc::new(ManualClock::at_unix(1_800_000_000));
@@ -165,6 +197,10 @@ fn members_of_a_problem_cannot_replace_those_of_the_rfc() {
     let rejection = Rejection::new(http::StatusCode::CONFLICT, "taken", "Taken.")
         .of_type("https://example.com/problems/taken")
         .add_member("status", 200)
+        .add_member("type", "about:nothing")
+        .add_member("title", "Fine")
+        .add_member("detail", "Free.")
+        .add_member("code", "free")
         .add_member("by", "someone");
     let wanted = json!({"type": "https://example.com/problems/taken", "title": "Conflict", "status": 409,
         "detail": "Taken.", "code": "taken", "by": "someone"});
