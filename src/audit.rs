@@ -69,7 +69,8 @@ pub struct AuditEvent<'a> {
     pub status: StatusCode,
     /// The request's method.
     pub method: &'a str,
-    /// The request's path, without its query.
+    /// The request's path, without its query, as it came to the layer: within a nested router, without the
+    /// router's prefix.
     pub path: &'a str,
     /// The address on the other end of the connection, which may be a proxy's.
     pub peer: Option<IpAddr>,

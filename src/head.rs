@@ -1,12 +1,17 @@
 //! [`RequestHead`]: what a check may look at, without the body.
 
+use std::fmt;
+
 use http::{Extensions, HeaderMap, Method, Request, Uri, request::Parts};
 
 /// A borrowed view of a request's head.
 ///
 /// Checks take this instead of a whole request, so that one compiled check serves every body type and a
 /// body can never be read by something that only has to decide.
-#[derive(Clone, Copy, Debug)]
+///
+/// `Debug` shows the method, the path and the names of the header fields: their values, and the query, are
+/// where tokens and cookies are.
+#[derive(Clone, Copy)]
 pub struct RequestHead<'a> {
     method: &'a Method,
     uri: &'a Uri,
@@ -21,7 +26,8 @@ impl<'a> RequestHead<'a> {
         self.method
     }
 
-    /// The request's target, as the server received it.
+    /// The request's target, as it came to the layer that asks. A router that nests another takes its
+    /// prefix off first: what goes by paths belongs outside of it.
     #[must_use]
     pub fn uri(&self) -> &'a Uri {
         self.uri
@@ -37,6 +43,17 @@ impl<'a> RequestHead<'a> {
     #[must_use]
     pub fn extensions(&self) -> &'a Extensions {
         self.extensions
+    }
+}
+
+impl fmt::Debug for RequestHead<'_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let names: Vec<_> = self.headers.keys().collect();
+        f.debug_struct("RequestHead")
+            .field("method", self.method)
+            .field("path", &self.uri.path())
+            .field("headers", &names)
+            .finish_non_exhaustive()
     }
 }
 

@@ -5,6 +5,7 @@ use std::sync::{Arc, Mutex};
 use http::{Request, StatusCode};
 use portcullis::{
     audit::{AuditEvent, AuditKind},
+    head::RequestHead,
     random::OpaqueToken,
     secret::Secret,
 };
@@ -23,6 +24,20 @@ fn rule_91_secrets_show_nothing_of_themselves() {
 
     let error = Secret::from_base64("not*base64: hunter2").unwrap_err();
     assert!(!format!("{error} {error:?}").contains("hunter2"));
+}
+
+#[test]
+fn rule_91_a_request_head_shows_neither_the_values_of_its_fields_nor_its_query() {
+    let request = Request::get("https://me:hunter2@api.example/path?access_token=hunter2")
+        .header("authorization", "Bearer hunter2")
+        .header("cookie", "session=hunter2")
+        .body(())
+        .unwrap();
+    let shown = format!("{:?}", RequestHead::from(&request));
+    assert!(!shown.contains("hunter2"), "{shown}");
+    for kept in ["GET", "/path", "authorization", "cookie"] {
+        assert!(shown.contains(kept), "{shown}");
+    }
 }
 
 #[test]

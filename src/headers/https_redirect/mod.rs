@@ -33,7 +33,8 @@ const ACME: &str = "/.well-known/acme-challenge/";
 /// 3. Whether it was HTTPS is said by a [`RequestScheme`]: behind a proxy, name it there, or every request
 ///    is redirected for ever.
 ///
-/// Put [`SecurityHeadersLayer`](super::SecurityHeadersLayer) outside, so that redirects carry headers too.
+/// Put [`SecurityHeadersLayer`](super::SecurityHeadersLayer) outside, so that redirects carry headers too, and
+/// no router that nests others: it takes its prefix off the path, and the redirect would lack it.
 ///
 /// ```
 /// use http::{Request, Response};
