@@ -234,6 +234,7 @@ fn a_source_cannot_end_its_directive_or_line() {
 fn keywords_hashes_and_nonces_are_quoted() {
     for word in [
         "none",
+        "nonce",
         "self",
         "SELF",
         "strict-dynamic",

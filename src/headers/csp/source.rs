@@ -8,8 +8,9 @@ use base64::{Engine, engine::general_purpose::STANDARD};
 pub(super) const NONCE_MARK: &str = "'nonce'";
 
 /// Words that mean something only between single quotes; without them they would name a host.
-const KEYWORDS: [&str; 15] = [
+const KEYWORDS: [&str; 16] = [
     "none",
+    "nonce",
     "self",
     "strict-dynamic",
     "report-sample",
