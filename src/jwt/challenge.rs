@@ -20,7 +20,7 @@ impl Challenges {
                 "must be printable and without quotes and backslashes",
             )
         };
-        if given.contains(['"', '\\']) {
+        if given.contains(|c: char| matches!(c, '"' | '\\') || c.is_control()) {
             return Err(wrong());
         }
         let written = |kind: &JwtErrorKind| {

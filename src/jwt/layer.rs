@@ -84,11 +84,30 @@ impl JwtAuthLayer {
     }
 }
 
+impl Shared {
+    fn refuse(&self, kind: JwtErrorKind, request: RequestHead<'_>) -> Response<Bytes> {
+        let rejection = self.challenges.rejection(kind);
+        self.refusals.refuse(
+            JwtGuard::NAME,
+            AuditKind::AuthnTokenFail,
+            rejection,
+            request,
+        )
+    }
+}
+
 impl AnswerNobody for Shared {
     fn answer(&self, request: RequestHead<'_>) -> Response<Bytes> {
-        let missing = self.challenges.rejection(JwtErrorKind::Missing);
-        self.refusals
-            .refuse(JwtGuard::NAME, AuditKind::AuthnTokenFail, missing, request)
+        self.refuse(JwtErrorKind::Missing, request)
+    }
+}
+
+/// A good token that names no subject.
+struct Nameless(Arc<Shared>);
+
+impl AnswerNobody for Nameless {
+    fn answer(&self, request: RequestHead<'_>) -> Response<Bytes> {
+        self.0.refuse(JwtErrorKind::ClaimMissing, request)
     }
 }
 
@@ -147,8 +166,11 @@ impl Guard for JwtGuard {
         };
         match claims.principal() {
             Some(principal) => extensions.insert(principal),
-            // Whoever an outer layer found is not who brought this token.
-            None => extensions.remove::<Principal>(),
+            None => {
+                extensions.insert(Nobody(Arc::new(Nameless(Arc::clone(&self.0)))));
+                // Whoever an outer layer found is not who brought this token.
+                extensions.remove::<Principal>()
+            }
         };
         extensions.insert(claims);
     }

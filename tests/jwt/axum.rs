@@ -117,6 +117,22 @@ async fn under_an_optional_layer_each_handler_decides_for_itself() {
 }
 
 #[tokio::test]
+async fn a_token_that_names_nobody_is_no_fault_of_the_server() {
+    let address = serve(routes().layer(layer())).await;
+    let claims = mint::claims_with(serde_json::json!({"sub": null}));
+    let token = mint::token(Algorithm::Es256, &claims);
+    let (status, _, body) = ask(address, "/perhaps", Some(&token)).await;
+    assert_eq!((status, &*body), (StatusCode::OK, "nobody"));
+    let (status, _, body) = ask(address, "/maybe", Some(&token)).await;
+    assert_eq!((status, &*body), (StatusCode::OK, ""));
+
+    let (status, challenge, body) = ask(address, "/who", Some(&token)).await;
+    assert_eq!(status, StatusCode::UNAUTHORIZED);
+    assert!(challenge.contains("error=\"invalid_token\""), "{challenge}");
+    assert!(body.contains("\"jwt_claim_missing\""), "{body}");
+}
+
+#[tokio::test]
 async fn without_the_layer_every_extractor_fails_closed() {
     let address = serve(routes()).await;
     let token = mint::token(Algorithm::Es256, &mint::claims());

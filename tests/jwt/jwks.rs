@@ -184,6 +184,22 @@ fn keys_are_rotated_under_one_id() {
 }
 
 #[test]
+fn a_key_that_has_verified_a_header_does_not_shut_the_others_out() {
+    let keys = [&[1; 32], &[2; 32]].map(|bytes| VerifyingKey::hs256(bytes).expect("a secret"));
+    let verifier = JwsVerifier::new(keys);
+    // Not from mint.rs, which has one secret: the same header under two.
+    let signed = |bytes: [u8; 32]| {
+        let key = jsonwebtoken::EncodingKey::from_secret(&bytes);
+        jsonwebtoken::encode(&jsonwebtoken::Header::default(), &json!({}), &key).expect("a token")
+    };
+    for bytes in [[1; 32], [2; 32], [1; 32], [2; 32]] {
+        assert!(verifier.verify(signed(bytes)).is_ok(), "{bytes:?}");
+    }
+    let error = verifier.verify(signed([3; 32])).unwrap_err();
+    assert_eq!(error.kind(), JwtErrorKind::SignatureInvalid);
+}
+
+#[test]
 fn no_more_than_eight_keys_are_tried_for_a_token() {
     let token = signed(Algorithm::Hs256, None);
     for (before, expected) in [

@@ -168,7 +168,7 @@ fn a_refusal_says_why_in_every_place() {
         (&body["code"], &body["status"]),
         (&json!("jwt_expired"), &json!(401))
     );
-    for bad in ["a\"b", "a\\b", "a\nb", "\u{7f}"] {
+    for bad in ["a\"b", "a\\b", "a\nb", "a\tb", "\u{7f}"] {
         assert!(self::layer().realm(bad).is_err(), "{bad:?}");
     }
 }

@@ -412,3 +412,21 @@ fn errors_and_debug_hold_nothing_of_the_token() {
     }
     assert_eq!(error.code(), "jwt_issuer_mismatch");
 }
+
+#[test]
+fn what_is_demanded_later_holds_for_headers_that_were_accepted_before() {
+    let token = mint::token(Algorithm::Hs256, &mint::claims());
+    let used = || {
+        let verifier = mint::verifier(Algorithm::Hs256);
+        assert!(verifier.verify(&token, mint::now()).is_ok());
+        verifier
+    };
+    let kind = |verifier: JwtVerifier| verifier.verify(&token, mint::now()).err().map(|e| e.kind());
+    assert_eq!(kind(used().typ("at+jwt")), Some(JwtErrorKind::TypeMismatch));
+    let others = used().algorithms([Algorithm::Es256]);
+    assert_eq!(kind(others), Some(JwtErrorKind::AlgorithmNotAllowed));
+    assert_eq!(
+        kind(used().max_token_bytes(1)),
+        Some(JwtErrorKind::TooLarge)
+    );
+}
