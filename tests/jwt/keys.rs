@@ -338,6 +338,36 @@ fn keys_that_must_not_be_used_are_refused() {
 }
 
 #[test]
+fn no_form_in_which_public_keys_are_handed_out_is_a_secret() {
+    for pem in [RSA_SPKI, EC_SPKI, ED_SPKI, P384_SPKI] {
+        let lines = pem.lines().filter(|line| !line.starts_with('-'));
+        let lines = lines.collect::<Vec<_>>();
+        for text in [
+            lines.concat(),
+            lines.join("\r\n"),
+            format!("  {}\n", lines.concat()),
+        ] {
+            let kind = kind(VerifyingKey::hs256(text.as_str()));
+            assert_eq!(kind, Some(KeyErrorKind::PublicKeyAsSecret), "{text}");
+        }
+    }
+    let algorithms = [Algorithm::Rs256, Algorithm::Es256, Algorithm::Ed25519];
+    for jwk in algorithms.map(mint::jwk) {
+        for text in [json!({"keys": [jwk]}), jwk].map(|json| format!("\n{json}")) {
+            let kind = kind(VerifyingKey::hs256(text.as_str()));
+            assert_eq!(kind, Some(KeyErrorKind::PublicKeyAsSecret), "{text}");
+        }
+    }
+    // What is only like one: base64 of no key, JSON of no key.
+    for secret in [
+        mint::encode([7; 48]),
+        json!({"pepper": "x".repeat(32)}).to_string(),
+    ] {
+        assert!(VerifyingKey::hs256(secret.as_str()).is_ok(), "{secret}");
+    }
+}
+
+#[test]
 fn pem_and_der_of_anything_else_are_refused() {
     use KeyErrorKind as Kind;
     let rs256 = |pem: &str| kind(VerifyingKey::from_pem(Algorithm::Rs256, pem));

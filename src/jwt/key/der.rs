@@ -3,13 +3,16 @@
 
 use std::borrow::Cow;
 
+use base64::{Engine, engine::general_purpose::STANDARD};
 use pem_rfc7468::Decoder;
 use spki::{
     ObjectIdentifier, SubjectPublicKeyInfoRef,
     der::{self, Decode, Reader, SliceReader, asn1::UintRef},
 };
+use zeroize::Zeroizing;
 
 use super::{KeyError, KeyErrorKind, error::shown, numbers::Numbers};
+use crate::jwt::json;
 
 const RSA_ENCRYPTION: ObjectIdentifier = ObjectIdentifier::new_unwrap("1.2.840.113549.1.1.1");
 const EC_PUBLIC_KEY: ObjectIdentifier = ObjectIdentifier::new_unwrap("1.2.840.10045.2.1");
@@ -41,8 +44,28 @@ pub(super) fn unarmour(pem: &[u8]) -> Result<(Vec<u8>, bool), KeyError> {
 /// everyone.
 pub(super) fn is_public_key(bytes: &[u8]) -> bool {
     bytes.windows(11).any(|window| window == b"-----BEGIN ")
-        || SubjectPublicKeyInfoRef::from_der(bytes).is_ok()
-        || rsa_public_key(bytes).is_ok()
+        || is_der(bytes)
+        || is_der_in_base64(bytes)
+        || is_public_jwk(bytes)
+}
+
+fn is_der(bytes: &[u8]) -> bool {
+    SubjectPublicKeyInfoRef::from_der(bytes).is_ok() || rsa_public_key(bytes).is_ok()
+}
+
+/// What is between the lines of a PEM, as some identity providers show their keys.
+fn is_der_in_base64(text: &[u8]) -> bool {
+    let characters = text.iter().copied().filter(|c| !c.is_ascii_whitespace());
+    let characters = Zeroizing::new(characters.collect::<Vec<u8>>());
+    let bytes = STANDARD.decode(&*characters).map(Zeroizing::new);
+    bytes.is_ok_and(|bytes| is_der(&bytes))
+}
+
+/// A JWK of no secret, or a set of JWKs: sets are published.
+fn is_public_jwk(text: &[u8]) -> bool {
+    json::read(text).is_some_and(|jwk| {
+        jwk.get("keys").is_some() || jwk.get("kty").is_some_and(|kty| kty != "oct")
+    })
 }
 
 /// Reads a SubjectPublicKeyInfo.

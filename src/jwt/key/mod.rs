@@ -50,7 +50,8 @@ impl VerifyingKey {
     ///
     /// # Errors
     ///
-    /// If the secret is shorter, or is a public key in PEM or DER: everyone would know that secret.
+    /// If the secret is shorter, or is a public key in PEM, in DER, in base64 of DER, or as a JWK or JWK Set:
+    /// everyone would know that secret.
     pub fn hs256(secret: impl Into<Secret>) -> Result<Self, KeyError> {
         Self::symmetric(Algorithm::Hs256, Hash::Sha256, secret.into().expose())
     }
