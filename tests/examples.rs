@@ -8,8 +8,9 @@
 
 use std::{
     env,
-    io::{BufRead, BufReader, Read, Write},
+    io::{BufRead, BufReader, ErrorKind, Read, Write},
     net::{SocketAddr, TcpStream},
+    path::PathBuf,
     process::{Child, Command, Stdio},
     time::Duration,
 };
@@ -28,25 +29,34 @@ impl Drop for Example {
     }
 }
 
+/// Test binaries lie in `deps`, beside the folder of the examples.
+fn binary(name: &str) -> PathBuf {
+    let here = env::current_exe().unwrap();
+    let folder = here.parent().unwrap().parent().unwrap();
+    folder.join("examples").join(name)
+}
+
 impl Example {
     /// Starts an example on a free port and reads the token and the address from what it prints.
     fn start(name: &str) -> Self {
-        // Test binaries lie in `deps`, beside the folder of the examples.
-        let here = env::current_exe().unwrap();
-        let binary = here
-            .parent()
-            .unwrap()
-            .parent()
-            .unwrap()
-            .join("examples")
-            .join(name);
-        let mut process = Command::new(&binary)
+        Self::run(Command::new(binary(name)))
+    }
+
+    /// As [`Example::start`], allowed so many open files and no more.
+    #[cfg(unix)]
+    fn start_with_files(name: &str, files: usize) -> Self {
+        let mut shell = Command::new("sh");
+        let limited = format!("ulimit -n {files} && exec \"$0\"");
+        shell.arg("-c").arg(limited).arg(binary(name));
+        Self::run(shell)
+    }
+
+    fn run(mut command: Command) -> Self {
+        let mut process = command
             .env("PORT", "0")
             .stdout(Stdio::piped())
             .spawn()
-            .unwrap_or_else(|error| {
-                panic!("{}: {error}; `cargo test` builds it", binary.display())
-            });
+            .unwrap_or_else(|error| panic!("{command:?}: {error}; `cargo test` builds it"));
         let mut lines = BufReader::new(process.stdout.take().unwrap()).lines();
         let line = lines.next().unwrap().unwrap();
         let token = line
@@ -151,4 +161,45 @@ fn the_axum_example_lets_in_refuses_and_limits() {
 #[test]
 fn the_hyper_example_lets_in_refuses_and_limits() {
     tried("hyper");
+}
+
+/// Whoever opens connections until there are no files left must not end the server.
+#[cfg(unix)]
+fn outlives_its_files(name: &str) {
+    let example = Example::start_with_files(name, 24);
+    let mut open = Vec::new();
+    // Each is asked something, so that it is known to have been accepted; until one is not.
+    let mut waiting = loop {
+        let mut stream = TcpStream::connect(example.address).unwrap();
+        let patience = Some(Duration::from_secs(2));
+        stream.set_read_timeout(patience).unwrap();
+        write!(stream, "GET /me HTTP/1.1\r\nHost: localhost\r\n\r\n").unwrap();
+        match stream.read(&mut [0; 16]) {
+            Ok(0) => panic!("{name} has gone after {} connections", open.len()),
+            Ok(_) => open.push(stream),
+            Err(error) if error.kind() == ErrorKind::ConnectionReset => {
+                panic!("{name} has gone after {} connections", open.len())
+            }
+            Err(_) => break stream,
+        }
+        assert!(open.len() < 24, "there are files left");
+    };
+    drop(open);
+    let patience = Some(Duration::from_secs(30));
+    waiting.set_read_timeout(patience).unwrap();
+    let mut answer = [0; 12];
+    waiting.read_exact(&mut answer).unwrap();
+    assert_eq!(&answer, b"HTTP/1.1 401");
+}
+
+#[cfg(unix)]
+#[test]
+fn the_axum_example_outlives_its_files() {
+    outlives_its_files("axum");
+}
+
+#[cfg(unix)]
+#[test]
+fn the_hyper_example_outlives_its_files() {
+    outlives_its_files("hyper");
 }
