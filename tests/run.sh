@@ -15,17 +15,18 @@ for need in "${needs[@]}"; do
   read -r program package <<<"$need"
   command -v "$program" >/dev/null 2>&1 || missing+=("$package")
 done
-if [ "${#missing[@]}" -gt 0 ]; then
-  if command -v apt-get >/dev/null 2>&1 && [ "$(id -u)" -eq 0 ]; then
-    echo "installing: ${missing[*]}"
-    apt-get update -qq
-    # The tests start servers of their own: the package's service stays off.
-    DEBIAN_FRONTEND=noninteractive RUNLEVEL=1 apt-get install -y -qq --no-install-recommends "${missing[@]}"
-  else
-    echo "Not installed, and not to be installed from here: ${missing[*]}."
-    echo "Install them with your package manager (Debian, Ubuntu: sudo apt-get install ${missing[*]});"
-    echo "tests that need them fail until then."
-  fi
+# The tests start servers of their own: the package's service stays off.
+install() {
+  command -v apt-get >/dev/null 2>&1 && [ "$(id -u)" -eq 0 ] || return 1
+  echo "installing: $*"
+  apt-get update -qq &&
+    DEBIAN_FRONTEND=noninteractive RUNLEVEL=1 apt-get install -y -qq --no-install-recommends "$@"
+}
+
+if [ "${#missing[@]}" -gt 0 ] && ! install "${missing[@]}"; then
+  echo "Not installed, and not to be installed from here: ${missing[*]}."
+  echo "Install them with your package manager (Debian, Ubuntu: sudo apt-get install ${missing[*]});"
+  echo "tests that need them fail until then."
 fi
 
 export CARGO_INCREMENTAL=0
