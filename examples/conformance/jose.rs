@@ -1,4 +1,4 @@
-//! JWS, JWT and JWK.
+//! JWS, JWT, JWK and JWK Sets.
 
 use std::time::{Duration, SystemTime};
 
@@ -17,6 +17,7 @@ use crate::question::{self, Answer, Trouble};
 pub(crate) fn answer(area: &str, question: &Value) -> Answer {
     match area {
         "jwk" => jwk(question),
+        "jwks" => jwks(question),
         "jws" => jws(question),
         _ => jwt(question),
     }
@@ -28,6 +29,28 @@ fn jwk(question: &Value) -> Answer {
         Ok(key) => Ok(json!({"ok": true, "kty": jwk["kty"], "thumbprint": key.thumbprint()})),
         Err(error) => refused_key(&error, question),
     }
+}
+
+fn jwks(question: &Value) -> Answer {
+    let Some(text) = set(question)? else {
+        return Err(Trouble::Malformed("no key set".to_owned()));
+    };
+    match KeySet::from_jwks(text) {
+        Ok(set) => {
+            let keys = set.keys();
+            let kids: Vec<_> = keys.iter().filter_map(VerifyingKey::key_id).collect();
+            Ok(json!({"ok": true, "usable": keys.len(), "kids": kids}))
+        }
+        Err(error) => Ok(json!({"ok": false, "code": error.code()})),
+    }
+}
+
+/// The text of the question's key set.
+fn set(question: &Value) -> Result<Option<String>, Trouble> {
+    Ok(match question::optional_text(question, "jwks_text")? {
+        Some(text) => Some(text.to_owned()),
+        None => question::field(question, "jwks").map(Value::to_string),
+    })
 }
 
 fn jws(question: &Value) -> Answer {
@@ -111,20 +134,18 @@ fn keys(
     question: &Value,
     asked: Option<&[Algorithm]>,
 ) -> Result<Result<KeySet, KeyError>, Trouble> {
-    let set = match question::optional_text(question, "jwks_text")? {
-        Some(text) => Some(text.to_owned()),
-        None => question::field(question, "jwks").map(Value::to_string),
-    };
-    if let Some(set) = set {
+    if let Some(set) = set(question)? {
         return Ok(KeySet::from_jwks_for(asked.unwrap_or_default(), set));
     }
+    // A key that is not asked about as a set was chosen already, whatever the token's `kid` says.
     if let Some(jwk) = question::field(question, "jwk") {
         let Some(asked) = asked else {
-            return Ok(VerifyingKey::from_jwk_value(jwk).map(KeySet::from));
+            let key = VerifyingKey::from_jwk_value(jwk);
+            return Ok(key.map(|key| key.without_kid().into()));
         };
         let text = jwk.to_string();
         return Ok(first_or_all(asked, |algorithm| {
-            VerifyingKey::from_jwk_for(algorithm, &text)
+            VerifyingKey::from_jwk_for(algorithm, &text).map(VerifyingKey::without_kid)
         }));
     }
     if let Some(pem) = question::optional_text(question, "pem")? {
@@ -144,14 +165,20 @@ fn keys(
     Err(Trouble::Malformed("no key".to_owned()))
 }
 
-const ALL: [Algorithm; 8] = [
+const ALL: [Algorithm; 14] = [
     Algorithm::Hs256,
     Algorithm::Hs384,
     Algorithm::Hs512,
     Algorithm::Rs256,
     Algorithm::Rs384,
     Algorithm::Rs512,
+    Algorithm::Ps256,
+    Algorithm::Ps384,
+    Algorithm::Ps512,
     Algorithm::Es256,
+    Algorithm::Es384,
+    Algorithm::Es512,
+    Algorithm::Es256k,
     Algorithm::Ed25519,
 ];
 
@@ -201,19 +228,8 @@ fn asked(names: &[String]) -> Result<Option<Vec<Algorithm>>, Answer> {
     }
 }
 
-/// What RFC 7518, RFC 8037 and RFC 8812 have and the crate has not.
-const LACKING: [&str; 10] = [
-    "PS256",
-    "PS384",
-    "PS512",
-    "ES384",
-    "ES512",
-    "ES256K",
-    "P-384",
-    "P-521",
-    "secp256k1",
-    "Ed448",
-];
+/// What RFC 8037 has and the crate has not.
+const LACKING: [&str; 1] = ["Ed448"];
 
 fn is_lacking(name: &Value) -> bool {
     name.as_str().is_some_and(|name| LACKING.contains(&name))

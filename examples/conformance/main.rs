@@ -59,7 +59,7 @@ fn ask(question: &Value) -> Answer {
         #[cfg(feature = "headers")]
         "headers" | "csp" => headers::answer(area, question),
         #[cfg(feature = "jwt")]
-        "jws" | "jwt" | "jwk" => jose::answer(area, question),
+        "jws" | "jwt" | "jwk" | "jwks" => jose::answer(area, question),
         #[cfg(feature = "rate-limit")]
         "rate_limit" => rate_limit::answer(question),
         other => Err(Trouble::Unsupported(format!("area {other}"))),

@@ -3,13 +3,15 @@
 use aws_lc_rs::{
     digest, hmac,
     signature::{
-        ECDSA_P256_SHA256_FIXED, ED25519, ParsedPublicKey, RSA_PKCS1_2048_8192_SHA256,
-        RSA_PKCS1_2048_8192_SHA384, RSA_PKCS1_2048_8192_SHA512, RsaPublicKeyComponents,
+        ECDSA_P256_SHA256_FIXED, ECDSA_P256K1_SHA256_FIXED, ECDSA_P384_SHA384_FIXED,
+        ECDSA_P521_SHA512_FIXED, ED25519, ParsedPublicKey, RSA_PKCS1_2048_8192_SHA256,
+        RSA_PKCS1_2048_8192_SHA384, RSA_PKCS1_2048_8192_SHA512, RSA_PSS_2048_8192_SHA256,
+        RSA_PSS_2048_8192_SHA384, RSA_PSS_2048_8192_SHA512, RsaPublicKeyComponents,
         VerificationAlgorithm,
     },
 };
 
-use super::Hash;
+use super::{Curve, Hash, Padding};
 
 pub(super) struct HmacKey(hmac::Key);
 
@@ -31,18 +33,28 @@ impl HmacKey {
 pub(super) struct PublicKey(ParsedPublicKey);
 
 impl PublicKey {
-    pub(super) fn rsa_pkcs1(hash: Hash, n: &[u8], e: &[u8]) -> Option<Self> {
-        let algorithm = match hash {
-            Hash::Sha256 => &RSA_PKCS1_2048_8192_SHA256,
-            Hash::Sha384 => &RSA_PKCS1_2048_8192_SHA384,
-            Hash::Sha512 => &RSA_PKCS1_2048_8192_SHA512,
+    pub(super) fn rsa(padding: Padding, hash: Hash, n: &[u8], e: &[u8]) -> Option<Self> {
+        let algorithm = match (padding, hash) {
+            (Padding::Pkcs1, Hash::Sha256) => &RSA_PKCS1_2048_8192_SHA256,
+            (Padding::Pkcs1, Hash::Sha384) => &RSA_PKCS1_2048_8192_SHA384,
+            (Padding::Pkcs1, Hash::Sha512) => &RSA_PKCS1_2048_8192_SHA512,
+            (Padding::Pss, Hash::Sha256) => &RSA_PSS_2048_8192_SHA256,
+            (Padding::Pss, Hash::Sha384) => &RSA_PSS_2048_8192_SHA384,
+            (Padding::Pss, Hash::Sha512) => &RSA_PSS_2048_8192_SHA512,
         };
         let components = RsaPublicKeyComponents { n, e };
         components.to_parsed_public_key(algorithm).ok().map(Self)
     }
 
-    pub(super) fn ecdsa_p256(point: &[u8; 65]) -> Option<Self> {
-        Self::parse(&ECDSA_P256_SHA256_FIXED, point)
+    /// From a point in SEC 1's uncompressed form.
+    pub(super) fn ecdsa(curve: Curve, point: &[u8]) -> Option<Self> {
+        let algorithm = match curve {
+            Curve::P256 => &ECDSA_P256_SHA256_FIXED,
+            Curve::P384 => &ECDSA_P384_SHA384_FIXED,
+            Curve::P521 => &ECDSA_P521_SHA512_FIXED,
+            Curve::Secp256k1 => &ECDSA_P256K1_SHA256_FIXED,
+        };
+        Self::parse(algorithm, point)
     }
 
     pub(super) fn ed25519(point: &[u8; 32]) -> Option<Self> {

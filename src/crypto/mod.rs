@@ -4,7 +4,7 @@
 //! it, so that both backends take and refuse the same keys:
 //!
 //! - RSA: a modulus of 2,048 to 8,192 bits that is odd, and an odd public exponent from 3 to 2^33 - 1.
-//! - P-256: a point on the curve, given by its two coordinates.
+//! - P-256, P-384, P-521 and secp256k1: a point on the curve, given by its two coordinates.
 //! - Ed25519: a point in its one canonical encoding (RFC 8032 section 5.1.3) and not of small order: with
 //!   such a key some signatures hold for nearly every message.
 //!
@@ -20,7 +20,11 @@
 mod aws_lc;
 mod ed25519;
 #[cfg(all(feature = "rust-crypto", any(test, not(feature = "aws-lc"))))]
+mod pss;
+#[cfg(all(feature = "rust-crypto", any(test, not(feature = "aws-lc"))))]
 mod rust_crypto;
+#[cfg(feature = "tokens")]
+mod sign;
 #[cfg(all(test, feature = "aws-lc", feature = "rust-crypto"))]
 mod tests;
 #[cfg(not(any(feature = "aws-lc", feature = "rust-crypto")))]
@@ -32,6 +36,8 @@ use self::aws_lc as backend;
 use self::rust_crypto as backend;
 #[cfg(not(any(feature = "aws-lc", feature = "rust-crypto")))]
 use self::without as backend;
+#[cfg(feature = "tokens")]
+pub(crate) use self::sign::{MacKey, RsaNumbers, SignFault, Signer};
 
 #[cfg(not(any(feature = "aws-lc", feature = "rust-crypto")))]
 compile_error!(
@@ -54,6 +60,40 @@ impl Hash {
             Self::Sha256 => 32,
             Self::Sha384 => 48,
             Self::Sha512 => 64,
+        }
+    }
+}
+
+/// How RSA signatures are padded.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Padding {
+    /// RSASSA-PKCS1-v1_5 (RFC 8017 section 8.2).
+    Pkcs1,
+    /// RSASSA-PSS (RFC 8017 section 8.1) with MGF1 over the same digest and a salt as long as it.
+    Pss,
+}
+
+/// The curves of ECDSA, each with the one digest that JOSE signs with on it (RFC 7518 section 3.4, RFC 8812
+/// section 3.2).
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Curve {
+    /// With SHA-256.
+    P256,
+    /// With SHA-384.
+    P384,
+    /// With SHA-512.
+    P521,
+    /// With SHA-256.
+    Secp256k1,
+}
+
+impl Curve {
+    /// The length in bytes of a coordinate, and of each half of a signature.
+    pub(crate) const fn length(self) -> usize {
+        match self {
+            Self::P256 | Self::Secp256k1 => 32,
+            Self::P384 => 48,
+            Self::P521 => 66,
         }
     }
 }
@@ -91,8 +131,8 @@ pub(crate) struct PublicKey {
 }
 
 impl PublicKey {
-    /// RSASSA-PKCS1-v1_5 (RFC 8017 section 8.2), from the big-endian modulus and public exponent.
-    pub(crate) fn rsa_pkcs1(hash: Hash, n: &[u8], e: &[u8]) -> Result<Self, KeyFault> {
+    /// RSA (RFC 8017 section 8), from the big-endian modulus and public exponent.
+    pub(crate) fn rsa(padding: Padding, hash: Hash, n: &[u8], e: &[u8]) -> Result<Self, KeyFault> {
         let (n, e) = (without_leading_zeros(n), without_leading_zeros(e));
         let bits = n
             .first()
@@ -106,7 +146,7 @@ impl PublicKey {
         if !sound || n.last().is_none_or(|last| last % 2 == 0) {
             return Err(KeyFault::Invalid);
         }
-        let key = backend::PublicKey::rsa_pkcs1(hash, n, e).ok_or(KeyFault::Invalid)?;
+        let key = backend::PublicKey::rsa(padding, hash, n, e).ok_or(KeyFault::Invalid)?;
         Ok(Self {
             key,
             signature: n.len(),
@@ -114,16 +154,17 @@ impl PublicKey {
         })
     }
 
-    /// ECDSA over P-256 with SHA-256 and signatures of fixed length (FIPS 186-5; RFC 7518 section 3.4), from
-    /// the coordinates of the point.
-    pub(crate) fn ecdsa_p256(x: &[u8; 32], y: &[u8; 32]) -> Result<Self, KeyFault> {
-        let mut point = [4; 65];
-        point[1..33].copy_from_slice(x);
-        point[33..].copy_from_slice(y);
-        let key = backend::PublicKey::ecdsa_p256(&point).ok_or(KeyFault::Invalid)?;
+    /// ECDSA with signatures of fixed length (FIPS 186-5; RFC 7518 section 3.4), from the coordinates of the
+    /// point, each of the curve's length.
+    pub(crate) fn ecdsa(curve: Curve, x: &[u8], y: &[u8]) -> Result<Self, KeyFault> {
+        if x.len() != curve.length() || y.len() != curve.length() {
+            return Err(KeyFault::Invalid);
+        }
+        let point = [&[4], x, y].concat();
+        let key = backend::PublicKey::ecdsa(curve, &point).ok_or(KeyFault::Invalid)?;
         Ok(Self {
             key,
-            signature: 64,
+            signature: 2 * curve.length(),
             is_ed25519: false,
         })
     }

@@ -1,15 +1,15 @@
-//! The backend `rust-crypto`: no C, several times slower for RSA and P-256.
+//! The backend `rust-crypto`: no C, several times slower for RSA and ECDSA.
 //!
 //! RUSTSEC-2023-0071 (a timing trace of RSA private keys) is reported for the `rsa` crate. Nothing here has
 //! a private key.
 
 use ed25519_dalek as dalek;
 use hmac::{Hmac, KeyInit, Mac};
-use p256::ecdsa::{self, signature::Verifier};
+use p256::ecdsa::signature::Verifier;
 use rsa::{BigUint, Pkcs1v15Sign, RsaPublicKey, traits::SignatureScheme};
 use sha2::{Digest, Sha256, Sha384, Sha512};
 
-use super::Hash;
+use super::{Curve, Hash, Padding, pss};
 
 pub(super) enum HmacKey {
     Sha256(Hmac<Sha256>),
@@ -43,23 +43,36 @@ fn is_tag<M: Mac + Clone>(mac: &M, message: &[u8], tag: &[u8]) -> bool {
     mac.clone().chain_update(message).verify_slice(tag).is_ok()
 }
 
+#[allow(
+    clippy::large_enum_variant,
+    reason = "one a key, behind its Arc; a box would be one more step on the way to it"
+)]
 pub(super) enum PublicKey {
-    Rsa(Hash, RsaPublicKey),
-    EcdsaP256(ecdsa::VerifyingKey),
+    Rsa(Padding, Hash, RsaPublicKey),
+    P256(p256::ecdsa::VerifyingKey),
+    P384(p384::ecdsa::VerifyingKey),
+    P521(p521::ecdsa::VerifyingKey),
+    Secp256k1(k256::ecdsa::VerifyingKey),
     Ed25519(dalek::VerifyingKey),
 }
 
 impl PublicKey {
-    pub(super) fn rsa_pkcs1(hash: Hash, n: &[u8], e: &[u8]) -> Option<Self> {
+    pub(super) fn rsa(padding: Padding, hash: Hash, n: &[u8], e: &[u8]) -> Option<Self> {
         let (n, e) = (BigUint::from_bytes_be(n), BigUint::from_bytes_be(e));
         let key = RsaPublicKey::new_with_max_size(n, e, 8192).ok()?;
-        Some(Self::Rsa(hash, key))
+        Some(Self::Rsa(padding, hash, key))
     }
 
-    pub(super) fn ecdsa_p256(point: &[u8; 65]) -> Option<Self> {
-        ecdsa::VerifyingKey::from_sec1_bytes(point)
-            .ok()
-            .map(Self::EcdsaP256)
+    /// From a point in SEC 1's uncompressed form.
+    pub(super) fn ecdsa(curve: Curve, point: &[u8]) -> Option<Self> {
+        Some(match curve {
+            Curve::P256 => Self::P256(p256::ecdsa::VerifyingKey::from_sec1_bytes(point).ok()?),
+            Curve::P384 => Self::P384(p384::ecdsa::VerifyingKey::from_sec1_bytes(point).ok()?),
+            Curve::P521 => Self::P521(p521::ecdsa::VerifyingKey::from_sec1_bytes(point).ok()?),
+            Curve::Secp256k1 => {
+                Self::Secp256k1(k256::ecdsa::VerifyingKey::from_sec1_bytes(point).ok()?)
+            }
+        })
     }
 
     pub(super) fn ed25519(point: &[u8; 32]) -> Option<Self> {
@@ -70,9 +83,17 @@ impl PublicKey {
 
     pub(super) fn verify(&self, message: &[u8], signature: &[u8]) -> bool {
         match self {
-            Self::Rsa(hash, key) => is_pkcs1(*hash, key, message, signature),
-            Self::EcdsaP256(key) => ecdsa::Signature::from_slice(signature)
+            Self::Rsa(Padding::Pkcs1, hash, key) => is_pkcs1(*hash, key, message, signature),
+            Self::Rsa(Padding::Pss, hash, key) => pss::verify(*hash, key, message, signature),
+            Self::P256(key) => p256::ecdsa::Signature::from_slice(signature)
                 .is_ok_and(|signature| key.verify(message, &signature).is_ok()),
+            Self::P384(key) => p384::ecdsa::Signature::from_slice(signature)
+                .is_ok_and(|signature| key.verify(message, &signature).is_ok()),
+            Self::P521(key) => p521::ecdsa::Signature::from_slice(signature)
+                .is_ok_and(|signature| key.verify(message, &signature).is_ok()),
+            // Of the two signatures that ECDSA has, k256 takes the one that Bitcoin takes; RFC 8812 takes both.
+            Self::Secp256k1(key) => k256::ecdsa::Signature::from_slice(signature)
+                .is_ok_and(|signature| key.verify(message, &signature.normalize_s()).is_ok()),
             Self::Ed25519(key) => dalek::Signature::from_slice(signature)
                 .is_ok_and(|signature| key.verify_strict(message, &signature).is_ok()),
         }

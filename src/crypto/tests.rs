@@ -4,14 +4,15 @@ use aws_lc_rs::{
     hmac, rand,
     rsa::KeySize,
     signature::{
-        self as aws, ECDSA_P256_SHA256_FIXED_SIGNING, EcdsaKeyPair, Ed25519KeyPair, KeyPair,
-        RsaKeyPair,
+        self as aws, ECDSA_P256_SHA256_FIXED_SIGNING, ECDSA_P256K1_SHA256_FIXED_SIGNING,
+        ECDSA_P384_SHA384_FIXED_SIGNING, ECDSA_P521_SHA512_FIXED_SIGNING, EcdsaKeyPair,
+        Ed25519KeyPair, KeyPair, RsaKeyPair,
     },
 };
 use proptest::prelude::*;
 use spki::der::{Reader, SliceReader, asn1::UintRef};
 
-use super::{Hash, HmacKey, KeyFault, PublicKey, aws_lc, ed25519, rust_crypto};
+use super::{Curve, Hash, HmacKey, KeyFault, Padding, PublicKey, aws_lc, ed25519, rust_crypto};
 
 const HASHES: [Hash; 3] = [Hash::Sha256, Hash::Sha384, Hash::Sha512];
 const MESSAGE: &[u8] = b"what was signed";
@@ -25,19 +26,25 @@ where
     ours
 }
 
-fn p256(point: &[u8; 65], message: &[u8], signature: &[u8]) -> Option<bool> {
+fn ecdsa(curve: Curve, point: &[u8], message: &[u8], signature: &[u8]) -> Option<bool> {
     both(
-        aws_lc::PublicKey::ecdsa_p256(point).map(|key| key.verify(message, signature)),
-        rust_crypto::PublicKey::ecdsa_p256(point).map(|key| key.verify(message, signature)),
-        ("P-256", point, signature),
+        aws_lc::PublicKey::ecdsa(curve, point).map(|key| key.verify(message, signature)),
+        rust_crypto::PublicKey::ecdsa(curve, point).map(|key| key.verify(message, signature)),
+        (curve, point, signature),
     )
 }
 
-fn rsa(hash: Hash, n: &[u8], e: &[u8], message: &[u8], signature: &[u8]) -> Option<bool> {
+fn rsa(
+    padding: Padding,
+    hash: Hash,
+    (n, e): (&[u8], &[u8]),
+    message: &[u8],
+    signature: &[u8],
+) -> Option<bool> {
     both(
-        aws_lc::PublicKey::rsa_pkcs1(hash, n, e).map(|key| key.verify(message, signature)),
-        rust_crypto::PublicKey::rsa_pkcs1(hash, n, e).map(|key| key.verify(message, signature)),
-        ("RSA", hash, signature),
+        aws_lc::PublicKey::rsa(padding, hash, n, e).map(|key| key.verify(message, signature)),
+        rust_crypto::PublicKey::rsa(padding, hash, n, e).map(|key| key.verify(message, signature)),
+        ("RSA", padding, hash, signature),
     )
 }
 
@@ -96,29 +103,41 @@ fn digests_agree() {
 fn rsa_signatures_agree_and_every_flipped_bit_is_seen() {
     let pair = RsaKeyPair::generate(KeySize::Rsa2048).unwrap();
     let (n, e) = rsa_numbers(pair.public_key().as_ref());
-    for (hash, padding) in [
-        (Hash::Sha256, &aws::RSA_PKCS1_SHA256),
-        (Hash::Sha384, &aws::RSA_PKCS1_SHA384),
-        (Hash::Sha512, &aws::RSA_PKCS1_SHA512),
-    ] {
+    let key = (&*n, &*e);
+    let all: [(_, _, &dyn aws::RsaEncoding); 6] = [
+        (Padding::Pkcs1, Hash::Sha256, &aws::RSA_PKCS1_SHA256),
+        (Padding::Pkcs1, Hash::Sha384, &aws::RSA_PKCS1_SHA384),
+        (Padding::Pkcs1, Hash::Sha512, &aws::RSA_PKCS1_SHA512),
+        (Padding::Pss, Hash::Sha256, &aws::RSA_PSS_SHA256),
+        (Padding::Pss, Hash::Sha384, &aws::RSA_PSS_SHA384),
+        (Padding::Pss, Hash::Sha512, &aws::RSA_PSS_SHA512),
+    ];
+    for (padding, hash, encoding) in all {
         let mut signature = vec![0; 256];
-        pair.sign(padding, &rand::SystemRandom::new(), MESSAGE, &mut signature)
-            .unwrap();
-        assert_eq!(rsa(hash, &n, &e, MESSAGE, &signature), Some(true));
-        for other in HASHES.into_iter().filter(|other| *other != hash) {
-            assert_eq!(rsa(other, &n, &e, MESSAGE, &signature), Some(false));
+        pair.sign(
+            encoding,
+            &rand::SystemRandom::new(),
+            MESSAGE,
+            &mut signature,
+        )
+        .unwrap();
+        for (other, digest, _) in all {
+            let good = other == padding && digest == hash;
+            assert_eq!(rsa(other, digest, key, MESSAGE, &signature), Some(good));
         }
+        assert_eq!(rsa(padding, hash, key, b"another", &signature), Some(false));
         for at in (0..256).step_by(51) {
             let mut flipped = signature.clone();
             flipped[at] ^= 1 << (at % 8);
-            assert_eq!(rsa(hash, &n, &e, MESSAGE, &flipped), Some(false));
+            assert_eq!(rsa(padding, hash, key, MESSAGE, &flipped), Some(false));
         }
         // Out of range, as the modulus itself and above it, and of another length.
-        assert_eq!(rsa(hash, &n, &e, MESSAGE, &n), Some(false));
-        assert_eq!(rsa(hash, &n, &e, MESSAGE, &[0xff; 256]), Some(false));
-        assert_eq!(rsa(hash, &n, &e, MESSAGE, &[0; 256]), Some(false));
+        assert_eq!(rsa(padding, hash, key, MESSAGE, &n), Some(false));
+        assert_eq!(rsa(padding, hash, key, MESSAGE, &[0xff; 256]), Some(false));
+        assert_eq!(rsa(padding, hash, key, MESSAGE, &[0; 256]), Some(false));
         let longer = [&[0], &*signature].concat();
-        let key = PublicKey::rsa_pkcs1(hash, &n, &e).unwrap();
+        let key = PublicKey::rsa(padding, hash, &n, &e).unwrap();
+        assert!(key.verify(MESSAGE, &signature));
         assert!(!key.verify(MESSAGE, &longer) && !key.verify(MESSAGE, &signature[..255]));
     }
 }
@@ -141,7 +160,7 @@ fn rsa_numbers_are_bounded_before_a_backend_sees_them() {
         n[bytes - 1] |= 1;
         n
     };
-    let fault = |n: &[u8], e: &[u8]| PublicKey::rsa_pkcs1(Hash::Sha256, n, e).err();
+    let fault = |n: &[u8], e: &[u8]| PublicKey::rsa(Padding::Pss, Hash::Sha256, n, e).err();
     for (bytes, expected) in [
         (0, Some(KeyFault::RsaSize)),
         (128, Some(KeyFault::RsaSize)),
@@ -179,64 +198,90 @@ fn rsa_numbers_are_bounded_before_a_backend_sees_them() {
 }
 
 #[test]
-fn p256_signatures_agree_at_the_edges() {
+fn ecdsa_signatures_agree_at_the_edges() {
     let random = rand::SystemRandom::new();
-    let pkcs8 = EcdsaKeyPair::generate_pkcs8(&ECDSA_P256_SHA256_FIXED_SIGNING, &random).unwrap();
-    let pair = EcdsaKeyPair::from_pkcs8(&ECDSA_P256_SHA256_FIXED_SIGNING, pkcs8.as_ref()).unwrap();
-    let point: [u8; 65] = pair.public_key().as_ref().try_into().unwrap();
-    let signature = pair.sign(&random, MESSAGE).unwrap();
-    let signature: [u8; 64] = signature.as_ref().try_into().unwrap();
-    assert_eq!(p256(&point, MESSAGE, &signature), Some(true));
-
-    // s and n - s are both signatures: ECDSA has two, and JWS forbids neither.
-    let order = p256_order();
-    let mut other = signature;
-    let s = subtract(&order, signature[32..].try_into().unwrap());
-    other[32..].copy_from_slice(&s);
-    assert_eq!(p256(&point, MESSAGE, &other), Some(true));
-
-    for (r, s) in [
-        ([0; 32], [0; 32]),
-        ([0; 32], signature[32..].try_into().unwrap()),
-        (signature[..32].try_into().unwrap(), [0; 32]),
-        (order, order),
-        ([0xff; 32], [0xff; 32]),
+    for (curve, signing) in [
+        (Curve::P256, &ECDSA_P256_SHA256_FIXED_SIGNING),
+        (Curve::P384, &ECDSA_P384_SHA384_FIXED_SIGNING),
+        (Curve::P521, &ECDSA_P521_SHA512_FIXED_SIGNING),
+        (Curve::Secp256k1, &ECDSA_P256K1_SHA256_FIXED_SIGNING),
     ] {
-        let edge = [r, s].concat();
-        assert_eq!(p256(&point, MESSAGE, &edge), Some(false));
+        let half = curve.length();
+        let pair = EcdsaKeyPair::generate(signing).unwrap();
+        let point = pair.public_key().as_ref();
+        let signature = pair.sign(&random, MESSAGE).unwrap();
+        let signature = signature.as_ref();
+        let verify = |signature: &[u8]| ecdsa(curve, point, MESSAGE, signature);
+        assert_eq!(verify(signature), Some(true), "{curve:?}");
+        assert_eq!(ecdsa(curve, point, b"another", signature), Some(false));
+        for at in (0..2 * half).step_by(7) {
+            let mut flipped = signature.to_vec();
+            flipped[at] ^= 1 << (at % 8);
+            assert_eq!(verify(&flipped), Some(false), "{curve:?} byte {at}");
+        }
+
+        // s and n - s are both signatures: ECDSA has two, and JWS forbids neither.
+        let (r, s) = signature.split_at(half);
+        let order = order(curve);
+        let other = subtract(&order, s);
+        assert_eq!(verify(&[r, &other].concat()), Some(true), "{curve:?}");
+
+        let zero = vec![0; half];
+        let most = vec![0xff; half];
+        for (r, s) in [
+            (&*zero, &*zero),
+            (&zero, s),
+            (r, &zero),
+            (&order, &order),
+            (r, &order),
+            (&most, &most),
+        ] {
+            assert_eq!(verify(&[r, s].concat()), Some(false), "{curve:?}");
+        }
+        let mut off = point.to_vec();
+        off[2 * half] ^= 1;
+        for off in [&*off, &vec![4; 1 + 2 * half], &vec![0; 1 + 2 * half]] {
+            assert_eq!(ecdsa(curve, off, MESSAGE, signature), None, "{curve:?}");
+        }
+        let (x, y) = point[1..].split_at(half);
+        let key = PublicKey::ecdsa(curve, x, y).unwrap();
+        assert!(key.verify(MESSAGE, signature));
+        assert!(!key.verify(MESSAGE, &signature[..2 * half - 1]));
+        assert!(!key.verify(MESSAGE, &[signature, &[0]].concat()));
+        for (x, y) in [(&x[1..], y), (x, &y[1..])] {
+            assert_eq!(
+                PublicKey::ecdsa(curve, x, y).err(),
+                Some(KeyFault::Invalid),
+                "{curve:?}"
+            );
+        }
     }
-    for off in [[4; 65], [0; 65], {
-        let mut point = point;
-        point[64] ^= 1;
-        point
-    }] {
-        assert_eq!(p256(&off, MESSAGE, &signature), None);
-    }
-    let (x, y) = (
-        point[1..33].try_into().unwrap(),
-        point[33..].try_into().unwrap(),
-    );
-    let key = PublicKey::ecdsa_p256(x, y).unwrap();
-    assert!(key.verify(MESSAGE, &signature));
-    assert!(!key.verify(MESSAGE, &signature[..63]));
-    assert!(!key.verify(MESSAGE, &[&signature[..], &[0]].concat()));
 }
 
-/// SEC 2 section 2.4.2.
-fn p256_order() -> [u8; 32] {
-    let mut order = [0xff; 32];
-    order[4..8].fill(0);
-    order[16..].copy_from_slice(&[
-        0xbc, 0xe6, 0xfa, 0xad, 0xa7, 0x17, 0x9e, 0x84, 0xf3, 0xb9, 0xca, 0xc2, 0xfc, 0x63, 0x25,
-        0x51,
-    ]);
-    order
+/// The order of the base point: SEC 2 version 2, sections 2.4.1, 2.4.2, 2.5.1 and 2.6.1.
+fn order(curve: Curve) -> Vec<u8> {
+    let digits = match curve {
+        Curve::P256 => "ffffffff00000000ffffffffffffffffbce6faada7179e84f3b9cac2fc632551",
+        Curve::Secp256k1 => "fffffffffffffffffffffffffffffffebaaedce6af48a03bbfd25e8cd0364141",
+        Curve::P384 => {
+            "ffffffffffffffffffffffffffffffffffffffffffffffffc7634d81f4372ddf\
+             581a0db248b0a77aecec196accc52973"
+        }
+        Curve::P521 => {
+            "01fffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffa\
+             51868783bf2f966b7fcc0148f709a5d03bb5c9b8899c47aebb6fb71e91386409"
+        }
+    };
+    (0..digits.len())
+        .step_by(2)
+        .map(|at| u8::from_str_radix(&digits[at..at + 2], 16).expect("hexadecimal"))
+        .collect()
 }
 
-fn subtract(from: &[u8; 32], what: &[u8; 32]) -> [u8; 32] {
-    let mut difference = [0; 32];
+fn subtract(from: &[u8], what: &[u8]) -> Vec<u8> {
+    let mut difference = vec![0; from.len()];
     let mut borrow = false;
-    for at in (0..32).rev() {
+    for at in (0..from.len()).rev() {
         let (byte, first) = from[at].overflowing_sub(what[at]);
         let (byte, second) = byte.overflowing_sub(u8::from(borrow));
         difference[at] = byte;
@@ -305,9 +350,9 @@ proptest! {
     ) {
         let signature = [start, end].concat();
         prop_assert_ne!(ed(&point, &message, &signature), Some(true));
-        let mut sec1 = [4; 65];
-        sec1[1..33].copy_from_slice(&point);
-        sec1[33..].copy_from_slice(&start);
-        prop_assert_ne!(p256(&sec1, &message, &signature), Some(true));
+        let sec1 = [&[4], &point[..], &start].concat();
+        for curve in [Curve::P256, Curve::Secp256k1] {
+            prop_assert_ne!(ecdsa(curve, &sec1, &message, &signature), Some(true));
+        }
     }
 }

@@ -1,6 +1,6 @@
 //! Takes the place of a backend where none is compiled in, so that the one error says what to enable.
 
-use super::Hash;
+use super::{Curve, Hash, Padding};
 
 pub(super) enum HmacKey {}
 
@@ -17,11 +17,11 @@ impl HmacKey {
 pub(super) enum PublicKey {}
 
 impl PublicKey {
-    pub(super) fn rsa_pkcs1(_: Hash, _: &[u8], _: &[u8]) -> Option<Self> {
+    pub(super) fn rsa(_: Padding, _: Hash, _: &[u8], _: &[u8]) -> Option<Self> {
         None
     }
 
-    pub(super) fn ecdsa_p256(_: &[u8; 65]) -> Option<Self> {
+    pub(super) fn ecdsa(_: Curve, _: &[u8]) -> Option<Self> {
         None
     }
 

@@ -68,8 +68,9 @@ fn added(algorithm: Algorithm, claims: &Value) -> u64 {
 #[test]
 fn a_token_costs_its_claims_and_three_allocations() {
     // The pure Rust crate for RSA works with big numbers on the heap.
-    let counted =
-        |algorithm: &Algorithm| cfg!(feature = "aws-lc") || !algorithm.as_str().starts_with("RS");
+    let counted = |algorithm: &Algorithm| {
+        cfg!(feature = "aws-lc") || !matches!(&algorithm.as_str()[..2], "RS" | "PS")
+    };
     for algorithm in mint::ALGORITHMS.into_iter().filter(counted) {
         // iss, aud, sub, jti.
         let bare = added(algorithm, &mint::claims());

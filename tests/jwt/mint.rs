@@ -7,6 +7,7 @@ use std::time::{Duration, SystemTime};
 
 use base64::{Engine, engine::general_purpose::URL_SAFE_NO_PAD};
 use jsonwebtoken::EncodingKey;
+use k256::ecdsa::signature::Signer;
 use portcullis::jwt::{Algorithm, JwtVerifier, VerifyingKey};
 use serde_json::{Value, json};
 
@@ -31,19 +32,38 @@ const RSA_PRIVATE: [&str; 6] = [
 pub(crate) const EC_X: &str = "f83OJ3D2xF1Bg8vub9tLe1gHMzV76e8Tus9uPHvRVEU";
 pub(crate) const EC_Y: &str = "x_FEzRu9m36HLN_tue659LNpXW6pCyStikYjKIWI5a0";
 const EC_D: &str = "jpsQnnGQmL-YBIffH1136cspYG6-0iY7X1fCE9-E9LI";
+pub(crate) const P384_X: &str = "DvbAZdLpkcHJ_8JB4OaPSvea35swP4TEtTJejAcJa7L2sMbi6zGWKSq3XQzwkQg1";
+pub(crate) const P384_Y: &str = "OJjzcXMjXHGd8wN52ACUeOsWK9ZUiaGuckksbECG63ipPoxayLcgYBeK54t0Y11u";
+const P384_D: &str = "tZNkJR82n9tZRci3dmK1XpSzJl9_JSnzKtuo_mO9f8CuGTPHxP9YDLZqhzNV6inp";
+/// RFC 7515 appendix A.4.1.
+pub(crate) const P521_X: &str =
+    "AekpBQ8ST8a8VcfVOTNl353vSrDCLLJXmPk06wTjxrrjcBpXp5EOnYG_NjFZ6OvLFV1jSfS9tsz4qUxcWceqwQGk";
+pub(crate) const P521_Y: &str =
+    "ADSmRA43Z1DSNx_RvcLI87cdL07l6jQyyBXMoxVg_l2Th-x3S1WDhjDly79ajL4Kkd0AZMaZmh9ubmf63e3kyMj2";
+const P521_D: &str =
+    "AY5pb7A0UFiB3RELSD64fTLOSV_jazdF7fLYyuTw8lOfRhWg6Y6rUrPAxerEzgdRhajnu0ferB0d53vM9mE15j2C";
+pub(crate) const K256_X: &str = "YYZPEf5ILzlQC1P1I8wxGXohguY5mWNfvbVq6MMic5E";
+pub(crate) const K256_Y: &str = "1Nnk9M3utLRTJyk3pDExRXQ7EdBKtfhcHuLU_XwQTYU";
+const K256_D: &str = "DHDZjfmstbEqa9yvveVldxx28-YNUXABUGqJ_tIoM24";
 /// RFC 8037 appendix A.1.
 pub(crate) const ED_X: &str = "11qYAYKxCrfVS_7TyWQHOg7hcvPapiMlrwIaaPcHURo";
 const ED_D: &str = "nWGxne_9WmC6hEr0kuwsxERJxWl7MmkZcDusAxyuf2A";
 
 /// Every algorithm that tokens are verified with.
-pub(crate) const ALGORITHMS: [Algorithm; 8] = [
+pub(crate) const ALGORITHMS: [Algorithm; 14] = [
     Algorithm::Hs256,
     Algorithm::Hs384,
     Algorithm::Hs512,
     Algorithm::Rs256,
     Algorithm::Rs384,
     Algorithm::Rs512,
+    Algorithm::Ps256,
+    Algorithm::Ps384,
+    Algorithm::Ps512,
     Algorithm::Es256,
+    Algorithm::Es384,
+    Algorithm::Es512,
+    Algorithm::Es256k,
     Algorithm::Ed25519,
 ];
 
@@ -63,6 +83,9 @@ pub(crate) fn encode(bytes: impl AsRef<[u8]>) -> String {
 pub(crate) fn jwk(algorithm: Algorithm) -> Value {
     match algorithm {
         Algorithm::Es256 => json!({"kty": "EC", "crv": "P-256", "x": EC_X, "y": EC_Y}),
+        Algorithm::Es384 => json!({"kty": "EC", "crv": "P-384", "x": P384_X, "y": P384_Y}),
+        Algorithm::Es512 => json!({"kty": "EC", "crv": "P-521", "x": P521_X, "y": P521_Y}),
+        Algorithm::Es256k => json!({"kty": "EC", "crv": "secp256k1", "x": K256_X, "y": K256_Y}),
         Algorithm::Ed25519 => json!({"kty": "OKP", "crv": "Ed25519", "x": ED_X}),
         other if other.is_symmetric() => json!({"kty": "oct", "k": encode(SECRET)}),
         _ => json!({"kty": "RSA", "n": RSA_N, "e": "AQAB"}),
@@ -122,8 +145,25 @@ pub(crate) fn sign(
 
 /// Signs whatever text stands for header and payload.
 pub(crate) fn sign_text(algorithm: Algorithm, text: &str) -> String {
-    let (name, key) = signing_key(algorithm);
-    let signature = jsonwebtoken::crypto::sign(text.as_bytes(), &key, name).expect("it signs");
+    let text = text.as_bytes();
+    let signature = match algorithm {
+        // jsonwebtoken signs with neither.
+        Algorithm::Es512 => {
+            let key = p521::ecdsa::SigningKey::from_slice(&decode(P521_D)).expect("a key");
+            let signature: p521::ecdsa::Signature = key.sign(text);
+            encode(signature.to_bytes())
+        }
+        Algorithm::Es256k => {
+            let key = k256::ecdsa::SigningKey::from_slice(&decode(K256_D)).expect("a key");
+            let signature: k256::ecdsa::Signature = key.sign(text);
+            encode(signature.to_bytes())
+        }
+        other => {
+            let (name, key) = signing_key(other);
+            jsonwebtoken::crypto::sign(text, &key, name).expect("it signs")
+        }
+    };
+    let text = String::from_utf8_lossy(text);
     format!("{text}.{signature}")
 }
 
@@ -137,7 +177,17 @@ fn signing_key(algorithm: Algorithm) -> (jsonwebtoken::Algorithm, EncodingKey) {
         Algorithm::Rs256 => (Name::RS256, rsa_key()),
         Algorithm::Rs384 => (Name::RS384, rsa_key()),
         Algorithm::Rs512 => (Name::RS512, rsa_key()),
-        Algorithm::Es256 => (Name::ES256, EncodingKey::from_ec_der(&ec_pkcs8())),
+        Algorithm::Ps256 => (Name::PS256, rsa_key()),
+        Algorithm::Ps384 => (Name::PS384, rsa_key()),
+        Algorithm::Ps512 => (Name::PS512, rsa_key()),
+        Algorithm::Es256 => {
+            let key = ec_pkcs8(&PRIME256V1, [EC_X, EC_Y, EC_D]);
+            (Name::ES256, EncodingKey::from_ec_der(&key))
+        }
+        Algorithm::Es384 => {
+            let key = ec_pkcs8(&SECP384R1, [P384_X, P384_Y, P384_D]);
+            (Name::ES384, EncodingKey::from_ec_der(&key))
+        }
         Algorithm::Ed25519 => (Name::EdDSA, EncodingKey::from_ed_der(&ed_pkcs8())),
         other => panic!("no key for {other}"),
     }
@@ -152,15 +202,15 @@ fn rsa_key() -> EncodingKey {
 }
 
 /// RFC 5958 and RFC 5915.
-fn ec_pkcs8() -> Vec<u8> {
-    let point = [&[0, 4], &*decode(EC_X), &*decode(EC_Y)].concat();
+fn ec_pkcs8(curve: &[u8], [x, y, d]: [&str; 3]) -> Vec<u8> {
+    let point = [&[0, 4], &*decode(x), &*decode(y)].concat();
     let key = [
         integer(&[1]),
-        tlv(4, &decode(EC_D)),
+        tlv(4, &decode(d)),
         tlv(0xa1, &tlv(3, &point)),
     ]
     .concat();
-    let algorithm = [&EC_PUBLIC_KEY[..], &PRIME256V1].concat();
+    let algorithm = [&EC_PUBLIC_KEY[..], curve].concat();
     tlv(
         0x30,
         &[
@@ -187,6 +237,9 @@ pub(crate) const RSA_ENCRYPTION: [u8; 13] = [
 pub(crate) const EC_PUBLIC_KEY: [u8; 9] = [0x06, 0x07, 0x2a, 0x86, 0x48, 0xce, 0x3d, 0x02, 0x01];
 pub(crate) const PRIME256V1: [u8; 10] =
     [0x06, 0x08, 0x2a, 0x86, 0x48, 0xce, 0x3d, 0x03, 0x01, 0x07];
+pub(crate) const SECP384R1: [u8; 7] = [0x06, 0x05, 0x2b, 0x81, 0x04, 0x00, 0x22];
+pub(crate) const SECP521R1: [u8; 7] = [0x06, 0x05, 0x2b, 0x81, 0x04, 0x00, 0x23];
+pub(crate) const SECP256K1: [u8; 7] = [0x06, 0x05, 0x2b, 0x81, 0x04, 0x00, 0x0a];
 pub(crate) const ED25519: [u8; 5] = [0x06, 0x03, 0x2b, 0x65, 0x70];
 
 /// A SubjectPublicKeyInfo.

@@ -1,11 +1,15 @@
-//! Public keys and secrets as JSON Web Keys (RFC 7517, RFC 7518 section 6, RFC 8037).
+//! Public keys and secrets as JSON Web Keys (RFC 7517, RFC 7518 section 6, RFC 8037, RFC 8812).
 
 use std::borrow::Cow;
 
 use serde_json::{Map, Value};
 use zeroize::Zeroizing;
 
-use super::{KeyError, KeyErrorKind, der, error::shown, numbers::Numbers};
+use super::{
+    KeyError, KeyErrorKind, der,
+    error::shown,
+    numbers::{self, Numbers},
+};
 use crate::jwt::{Algorithm, base64url};
 
 /// A JWK that may verify.
@@ -45,22 +49,33 @@ pub(super) fn read(jwk: &Value) -> Result<Jwk, KeyError> {
             n: number(members, "n")?,
             e: number(members, "e")?,
         }),
-        "EC" => match required(members, "crv")? {
-            "P-256" => Content::Public(Numbers::P256 {
-                x: coordinate(members, "x")?,
-                y: coordinate(members, "y")?,
-            }),
-            other => return Err(unsupported("crv", other)),
-        },
+        "EC" => {
+            let name = required(members, "crv")?;
+            let curve = numbers::curve(name).ok_or_else(|| unsupported("crv", name))?;
+            let coordinate = |name| coordinate(members, name, curve.length()).map(Cow::Owned);
+            Content::Public(Numbers::Ec {
+                curve,
+                x: coordinate("x")?,
+                y: coordinate("y")?,
+            })
+        }
         "OKP" => match required(members, "crv")? {
-            "Ed25519" => Content::Public(Numbers::Ed25519(coordinate(members, "x")?)),
+            "Ed25519" => {
+                let point = bytes(members, "x")?.try_into();
+                let point = point.map_err(|_| wrong_length("x", 32))?;
+                Content::Public(Numbers::Ed25519(point))
+            }
             other => return Err(unsupported("crv", other)),
         },
         other => return Err(unsupported("kty", other)),
     };
     Ok(Jwk {
         content,
-        kid: optional(members, "kid")?.map(str::to_owned),
+        // One that is no string is no id that a token could name; the key is none the worse for it.
+        kid: members
+            .get("kid")
+            .and_then(Value::as_str)
+            .map(str::to_owned),
         algorithm,
     })
 }
@@ -114,10 +129,21 @@ fn number(members: &Map<String, Value>, name: &str) -> Result<Cow<'static, [u8]>
     Ok(Cow::Owned(number))
 }
 
-fn coordinate(members: &Map<String, Value>, name: &str) -> Result<[u8; 32], KeyError> {
-    bytes(members, name)?
-        .try_into()
-        .map_err(|_| KeyError::malformed(format!("{name} does not have 32 bytes")))
+/// RFC 7518 section 6.2.1.2: of the curve's length, with the zeros in front.
+fn coordinate(
+    members: &Map<String, Value>,
+    name: &str,
+    length: usize,
+) -> Result<Vec<u8>, KeyError> {
+    let bytes = bytes(members, name)?;
+    match bytes.len() == length {
+        true => Ok(bytes),
+        false => Err(wrong_length(name, length)),
+    }
+}
+
+fn wrong_length(name: &str, length: usize) -> KeyError {
+    KeyError::malformed(format!("{name} does not have {length} bytes"))
 }
 
 fn unsupported(member: &str, value: &str) -> KeyError {

@@ -11,6 +11,7 @@ use serde_json::Value;
 
 pub use self::error::{KeyError, KeyErrorKind};
 use self::{
+    der::Form,
     jwk::{Content, Jwk},
     numbers::{Material, Numbers},
 };
@@ -74,31 +75,35 @@ impl VerifyingKey {
         Self::symmetric(Algorithm::Hs512, Hash::Sha512, secret.into().expose())
     }
 
-    /// A public key in PEM: `PUBLIC KEY`, or `RSA PUBLIC KEY` for RSA. Text before the block is passed over.
+    /// A public key in PEM: `PUBLIC KEY` (which some call SPKI or PKCS#8), `RSA PUBLIC KEY` (PKCS#1), or the
+    /// key of a `CERTIFICATE`. Text before the block is passed over, and so are blocks after the first.
+    ///
+    /// Of a certificate only the key is taken: neither its signature, nor its dates, nor its names are
+    /// looked at. Give one that you have reason to trust, as you would a bare key.
     ///
     /// # Errors
     ///
     /// If it is something else, a private key say, or no key of `algorithm`. A PEM is never a secret, so the
     /// HMAC algorithms are refused.
     pub fn from_pem(algorithm: Algorithm, pem: impl AsRef<[u8]>) -> Result<Self, KeyError> {
-        match der::unarmour(pem.as_ref())? {
-            (der, true) => Self::public(algorithm, &der::rsa_public_key(&der)?),
-            (der, false) => Self::public(algorithm, &der::subject_public_key_info(&der)?),
-        }
+        let (der, form) = der::unarmour(pem.as_ref())?;
+        let numbers = match form {
+            Form::RsaPublicKey => der::rsa_public_key(&der),
+            Form::SubjectPublicKeyInfo => der::subject_public_key_info(&der),
+            Form::Certificate => der::certificate(&der),
+        };
+        Self::public(algorithm, &numbers?)
     }
 
-    /// A public key in DER: a SubjectPublicKeyInfo (RFC 5280 section 4.1), or an RSAPublicKey (RFC 8017
-    /// appendix A.1.1) for RSA.
+    /// A public key in DER: a SubjectPublicKeyInfo or the one within a certificate (RFC 5280 section 4.1),
+    /// or, for RSA, an RSAPublicKey (RFC 8017 appendix A.1.1). For certificates see
+    /// [`VerifyingKey::from_pem`].
     ///
     /// # Errors
     ///
-    /// If it is neither, or no key of `algorithm`.
+    /// If it is none of them, or no key of `algorithm`.
     pub fn from_der(algorithm: Algorithm, der: impl AsRef<[u8]>) -> Result<Self, KeyError> {
-        let der = der.as_ref();
-        match (algorithm.family(), der::rsa_public_key(der)) {
-            (Family::Rsa(_), Ok(numbers)) => Self::public(algorithm, &numbers),
-            _ => Self::public(algorithm, &der::subject_public_key_info(der)?),
-        }
+        Self::public(algorithm, &der::read(der.as_ref())?)
     }
 
     /// A public key or a secret as a JWK (RFC 7517), in JSON.
@@ -232,6 +237,14 @@ impl VerifyingKey {
     #[must_use]
     pub fn kid(mut self, kid: impl Into<Arc<str>>) -> Self {
         self.kid = Some(kid.into());
+        self
+    }
+
+    /// Takes the key's id away, so that it serves tokens of every id: for a key that was chosen in another
+    /// way than by the token's `kid`, which is a hint and no more (RFC 7515 section 4.1.4).
+    #[must_use]
+    pub fn without_kid(mut self) -> Self {
+        self.kid = None;
         self
     }
 

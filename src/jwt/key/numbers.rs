@@ -4,7 +4,7 @@ use std::borrow::Cow;
 
 use super::{KeyError, KeyErrorKind};
 use crate::{
-    crypto::{self, HmacKey, KeyFault, PublicKey},
+    crypto::{self, Curve, HmacKey, KeyFault, PublicKey},
     jwt::{
         algorithm::{Algorithm, Family},
         base64url,
@@ -15,8 +15,12 @@ use crate::{
 pub(super) enum Numbers<'k> {
     /// Big-endian, without leading zeros.
     Rsa { n: Cow<'k, [u8]>, e: Cow<'k, [u8]> },
-    /// The coordinates of a point that may still lie off the curve.
-    P256 { x: [u8; 32], y: [u8; 32] },
+    /// The coordinates, each of the curve's length, of a point that may still lie off the curve.
+    Ec {
+        curve: Curve,
+        x: Cow<'k, [u8]>,
+        y: Cow<'k, [u8]>,
+    },
     /// The encoding of a point.
     Ed25519([u8; 32]),
 }
@@ -45,8 +49,10 @@ impl Numbers<'_> {
     /// Makes the key ready for `algorithm`, if it is a key of it.
     pub(super) fn ready_for(&self, algorithm: Algorithm) -> Result<Material, KeyError> {
         let key = match (self, algorithm.family()) {
-            (Self::Rsa { n, e }, Family::Rsa(hash)) => PublicKey::rsa_pkcs1(hash, n, e),
-            (Self::P256 { x, y }, Family::P256) => PublicKey::ecdsa_p256(x, y),
+            (Self::Rsa { n, e }, Family::Rsa(padding, hash)) => PublicKey::rsa(padding, hash, n, e),
+            (Self::Ec { curve, x, y }, Family::Ec(expected)) if *curve == expected => {
+                PublicKey::ecdsa(*curve, x, y)
+            }
             (Self::Ed25519(point), Family::Ed25519) => PublicKey::ed25519(point),
             _ => {
                 let kind = self.kind();
@@ -72,12 +78,17 @@ impl Numbers<'_> {
     pub(super) fn default_algorithm(&self) -> Algorithm {
         match self {
             Self::Rsa { .. } => Algorithm::Rs256,
-            Self::P256 { .. } => Algorithm::Es256,
+            Self::Ec { curve, .. } => match curve {
+                Curve::P256 => Algorithm::Es256,
+                Curve::P384 => Algorithm::Es384,
+                Curve::P521 => Algorithm::Es512,
+                Curve::Secp256k1 => Algorithm::Es256k,
+            },
             Self::Ed25519(_) => Algorithm::Ed25519,
         }
     }
 
-    /// RFC 7638 section 3 and RFC 8037 section 2: SHA-256 over the required members in the order of their
+    /// RFC 7638 section 3, RFC 8037 section 2 and RFC 8812 section 3.1: SHA-256 over the required members in the order of their
     /// names.
     pub(super) fn thumbprint(&self) -> [u8; 32] {
         let text = match self {
@@ -85,9 +96,10 @@ impl Numbers<'_> {
                 let (n, e) = (base64url::encode(n), base64url::encode(e));
                 format!(r#"{{"e":"{e}","kty":"RSA","n":"{n}"}}"#)
             }
-            Self::P256 { x, y } => {
+            Self::Ec { curve, x, y } => {
                 let (x, y) = (base64url::encode(x), base64url::encode(y));
-                format!(r#"{{"crv":"P-256","kty":"EC","x":"{x}","y":"{y}"}}"#)
+                let curve = curve_name(*curve);
+                format!(r#"{{"crv":"{curve}","kty":"EC","x":"{x}","y":"{y}"}}"#)
             }
             Self::Ed25519(point) => {
                 let x = base64url::encode(point);
@@ -100,8 +112,29 @@ impl Numbers<'_> {
     fn kind(&self) -> &'static str {
         match self {
             Self::Rsa { .. } => "RSA key",
-            Self::P256 { .. } => "P-256 key",
+            Self::Ec { curve, .. } => match curve {
+                Curve::P256 => "P-256 key",
+                Curve::P384 => "P-384 key",
+                Curve::P521 => "P-521 key",
+                Curve::Secp256k1 => "secp256k1 key",
+            },
             Self::Ed25519(_) => "Ed25519 key",
         }
+    }
+}
+
+/// The curve of that name (RFC 7518 section 7.6.2, RFC 8812 section 4.4).
+pub(super) fn curve(name: &str) -> Option<Curve> {
+    CURVES.into_iter().find(|curve| curve_name(*curve) == name)
+}
+
+const CURVES: [Curve; 4] = [Curve::P256, Curve::P384, Curve::P521, Curve::Secp256k1];
+
+fn curve_name(curve: Curve) -> &'static str {
+    match curve {
+        Curve::P256 => "P-256",
+        Curve::P384 => "P-384",
+        Curve::P521 => "P-521",
+        Curve::Secp256k1 => "secp256k1",
     }
 }
