@@ -23,11 +23,12 @@ pub(super) type KeyBytes = Buffer<96>;
 /// ```
 /// use portcullis::{client_ip::ClientIp, rate_limit::RateLimitKey};
 ///
-/// // Every principal from every address, and within that every value of a header.
+/// // Every principal from every address, and reading apart from writing.
 /// let key = RateLimitKey::principal()
 ///     .and(RateLimitKey::client_ip(ClientIp::peer()))
 ///     .and(RateLimitKey::custom(|request| {
-///         request.headers().get("x-device")?.to_str().ok().map(str::to_owned)
+///         let kind = if request.method().is_safe() { "read" } else { "write" };
+///         Some(kind.to_owned())
 ///     }));
 /// ```
 #[derive(Clone)]
@@ -70,6 +71,9 @@ impl RateLimitKey {
     }
 
     /// What a closure says. If it says `None`, the request is refused (403, `rate_limit_key_unknown`).
+    ///
+    /// What a client can choose freely (a header that nobody checks, a query, the case or the encoding of a
+    /// path) gives it a fresh quota whenever it chooses anew.
     pub fn custom(key: impl Fn(RequestHead<'_>) -> Option<String> + Send + Sync + 'static) -> Self {
         Self(Kind::Custom(Arc::new(key)))
     }
