@@ -25,8 +25,15 @@ pub struct Secret(Box<[u8]>);
 impl Secret {
     /// Takes the bytes over. Copies that the caller made before are the caller's to wipe.
     #[must_use]
-    pub fn new(bytes: impl Into<Box<[u8]>>) -> Self {
-        Self(bytes.into())
+    pub fn new(bytes: impl Into<Vec<u8>>) -> Self {
+        let mut bytes = bytes.into();
+        if bytes.len() == bytes.capacity() {
+            return Self(bytes.into_boxed_slice());
+        }
+        // To give the spare room back may move the bytes, and what they leave behind is not wiped.
+        let exact = Self(bytes.as_slice().into());
+        bytes.zeroize();
+        exact
     }
 
     /// Reads standard, padded base64 (RFC 4648 section 4).
@@ -35,16 +42,13 @@ impl Secret {
     ///
     /// If the text is not base64; the error does not hold the text.
     pub fn from_base64(text: &str) -> Result<Self, ConfigError> {
-        STANDARD
-            .decode(text)
-            .map(|bytes| Self(bytes.into_boxed_slice()))
-            .map_err(|_| {
-                ConfigError::new(
-                    "secret",
-                    format!("{} characters", text.len()),
-                    "must be padded base64",
-                )
-            })
+        STANDARD.decode(text).map(Self::new).map_err(|_| {
+            ConfigError::new(
+                "secret",
+                format!("{} characters", text.len()),
+                "must be padded base64",
+            )
+        })
     }
 
     /// The bytes.
