@@ -6,6 +6,7 @@ use std::{
 
 use bytes::Bytes;
 use http::{Request, Response, header};
+use http_body::Body;
 use http_body_util::BodyExt;
 use portcullis::{
     audit::AuditEvent,
@@ -127,6 +128,39 @@ async fn one_layer_outside_serves_all_guards_inside_and_a_guards_own_responder_w
     own.set_responder(curt);
     let own = for_all().layer(guarded(own)).service(inner());
     assert_eq!(&answered(own, wish("refuse")).await.1[..], b"no");
+}
+
+#[tokio::test]
+async fn a_guards_own_audit_wins_over_the_one_outside() {
+    let told = Arc::new(Mutex::new(Vec::new()));
+    let sink = |name: &'static str| {
+        let told = Arc::clone(&told);
+        move |_: &AuditEvent<'_>| told.lock().unwrap().push(name)
+    };
+    let mut own = Refusals::new();
+    own.set_audit(sink("own"));
+    let service = ServiceBuilder::new()
+        .layer(RefusalsLayer::new().with_audit(sink("outside")))
+        .layer(guarded(own))
+        .service(inner());
+    answered(service, wish("refuse")).await;
+    assert_eq!(*told.lock().unwrap(), ["own"]);
+}
+
+#[tokio::test]
+async fn the_length_of_an_answer_is_known_before_it_is_sent() {
+    let service = guarded(Refusals::new()).layer(inner());
+    let refusal = service.clone().oneshot(wish("refuse")).await.unwrap();
+    let length = refusal.body().size_hint().exact();
+    assert!(!refusal.body().is_end_stream());
+    let sent = refusal.into_body().collect().await.unwrap().to_bytes();
+    assert_eq!(length, Some(sent.len() as u64));
+
+    let mut refusals = Refusals::new();
+    refusals.set_responder(|_: &Rejection, _: RequestHead<'_>| Response::new(Bytes::new()));
+    let service = guarded(refusals).layer(inner());
+    let empty = service.oneshot(wish("refuse")).await.unwrap().into_body();
+    assert!(empty.is_end_stream() && empty.size_hint().exact() == Some(0));
 }
 
 #[tokio::test]

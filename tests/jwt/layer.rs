@@ -120,6 +120,8 @@ fn malformed_credentials_are_401() {
         vec![format!("Bearer ={good}")],
         vec!["Bearer =".to_owned()],
         vec!["Bearer \u{e9}".to_owned()],
+        vec!["Basic\teA==".to_owned()],
+        vec!["Basic,eA==".to_owned()],
         vec![format!("Bearer {good}"), format!("Bearer {good}")],
         vec![format!("Bearer {good}"), "Basic eA==".to_owned()],
         vec!["Basic eA==".to_owned(), format!("Bearer {good}")],

@@ -430,3 +430,16 @@ fn what_is_demanded_later_holds_for_headers_that_were_accepted_before() {
         Some(JwtErrorKind::TooLarge)
     );
 }
+
+#[test]
+fn a_clock_that_was_never_set_accepts_nothing() {
+    let claims = mint::claims_with(json!({"nbf": null, "iat": null}));
+    let token = mint::token(Algorithm::Hs256, &claims);
+    let verifier = mint::verifier(Algorithm::Hs256);
+    let before = SystemTime::UNIX_EPOCH - Duration::from_secs(1);
+    for verifier in [verifier.clone(), verifier.dangerous_without_expiry()] {
+        let kind = kind_of(&verifier, &token, before);
+        assert_eq!(kind, Some(JwtErrorKind::NotYetValid));
+        assert_eq!(kind_of(&verifier, &token, SystemTime::UNIX_EPOCH), None);
+    }
+}

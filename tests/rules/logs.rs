@@ -27,6 +27,25 @@ fn rule_91_secrets_show_nothing_of_themselves() {
 }
 
 #[test]
+fn rule_92_secrets_differ_if_one_bit_does_and_if_one_is_longer() {
+    let bytes = [0x55; 33];
+    let secret = Secret::new(bytes);
+    assert!(secret == Secret::new(bytes));
+    for bit in 0..bytes.len() * 8 {
+        let mut other = bytes;
+        other[bit / 8] ^= 1 << (bit % 8);
+        assert!(secret != Secret::new(other), "{bit}");
+    }
+    for other in [&bytes[..32], &bytes[1..], &[]] {
+        assert!(secret != Secret::from(other));
+    }
+    // However much room the bytes came with.
+    let mut roomy = Vec::with_capacity(100);
+    roomy.extend_from_slice(&bytes);
+    assert!(secret == Secret::new(roomy) && secret.expose() == bytes);
+}
+
+#[test]
 fn rule_91_a_request_head_shows_neither_the_values_of_its_fields_nor_its_query() {
     let request = Request::get("https://me:hunter2@api.example/path?access_token=hunter2")
         .header("authorization", "Bearer hunter2")
