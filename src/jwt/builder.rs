@@ -1,11 +1,11 @@
 //! [`JwtVerifierBuilder`]: what a verifier cannot be without.
 
-use std::{fmt, marker::PhantomData, sync::Arc};
+use std::{fmt, marker::PhantomData};
 
 use super::{
     jws::Signatures,
-    key_set::KeySet,
     names::Names,
+    source::KeySource,
     verifier::{JwtVerifier, Rules},
 };
 
@@ -22,7 +22,7 @@ use super::{
 /// ```
 #[must_use]
 pub struct JwtVerifierBuilder<State> {
-    keys: KeySet,
+    keys: KeySource,
     rules: Rules,
     state: PhantomData<State>,
 }
@@ -36,7 +36,7 @@ pub enum WantsIssuer {}
 pub enum WantsAudience {}
 
 impl JwtVerifierBuilder<WantsIssuer> {
-    pub(super) fn new(keys: KeySet) -> Self {
+    pub(super) fn new(keys: KeySource) -> Self {
         Self {
             keys,
             rules: Rules::default(),
@@ -74,7 +74,7 @@ impl JwtVerifierBuilder<WantsAudience> {
     /// Accepts tokens for whatever audience, and tokens without `aud`: a token that a user gave to another
     /// service is then as good as one for this (RFC 8725 section 3.9).
     pub fn dangerous_without_audience(self) -> JwtVerifier {
-        JwtVerifier::new(Arc::new((Signatures::new(self.keys), self.rules)))
+        JwtVerifier::new(Signatures::new(self.keys), self.rules)
     }
 }
 

@@ -58,6 +58,8 @@ kinds! {
     AlgorithmNotAllowed => "jwt_algorithm_not_allowed", "The token's algorithm is not allowed.";
     /// No key has the id that the token names.
     KeyUnknown => "jwt_key_unknown", "The token's key is not known.";
+    /// The keys could not be fetched, and none are left to go by. It is not the token's fault.
+    KeysUnavailable => "jwt_keys_unavailable", "The keys to verify the token with cannot be had at present.";
     /// The signature is not the key's for this token.
     SignatureInvalid => "jwt_signature_invalid", "The token's signature is invalid.";
     /// The `typ` of the header is not the one expected (RFC 8725 section 3.11).

@@ -8,8 +8,7 @@ use super::{
     error::{JwtError, JwtErrorKind},
     header::{self, Header},
     key::VerifyingKey,
-    key_set::KeySet,
-    memo::Memo,
+    source::{Current, KeySource, Keys, Settings, Wait},
 };
 
 /// What a token may be long unless something else is said.
@@ -53,7 +52,7 @@ pub struct VerifiedJws {
 
 impl JwsVerifier {
     /// Accepts what one of the keys has signed.
-    pub fn new(keys: impl Into<KeySet>) -> Self {
+    pub fn new(keys: impl Into<KeySource>) -> Self {
         Self(Arc::new(Signatures::new(keys.into())))
     }
 
@@ -76,7 +75,8 @@ impl JwsVerifier {
     /// If it is no compact JWS, or no key has signed it.
     pub fn verify(&self, token: impl AsRef<[u8]>) -> Result<VerifiedJws, JwtError> {
         let token = Parts::split(token.as_ref(), self.0.max_token_bytes)?;
-        let key = self.0.verify(&token, token.signed, None)?;
+        let keys = self.0.keys();
+        let key = self.0.verify(keys.as_deref(), &token, token.signed, None)?;
         let payload = base64url::decode(token.payload).ok_or(JwtErrorKind::Malformed)?;
         Ok(VerifiedJws {
             payload,
@@ -101,7 +101,8 @@ impl JwsVerifier {
         }
         let mut signed = token.signed.to_vec();
         signed.extend_from_slice(base64url::encode(payload.as_ref()).as_bytes());
-        self.0.verify(&token, &signed, None)?;
+        let keys = self.0.keys();
+        self.0.verify(keys.as_deref(), &token, &signed, None)?;
         Ok(())
     }
 }
@@ -184,19 +185,19 @@ impl<'t> Parts<'t> {
 
 /// Who may sign, and how: the part of verification that knows no claims.
 pub(super) struct Signatures {
-    keys: KeySet,
+    source: KeySource,
     algorithms: Option<Vec<Algorithm>>,
     pub(super) max_token_bytes: usize,
-    memo: Memo,
+    settings: Settings,
 }
 
 impl Signatures {
-    pub(super) fn new(keys: KeySet) -> Self {
+    pub(super) fn new(source: KeySource) -> Self {
         Self {
-            keys,
+            source,
             algorithms: None,
             max_token_bytes: MAX_TOKEN_BYTES,
-            memo: Memo::default(),
+            settings: Settings::default(),
         }
     }
 
@@ -207,25 +208,38 @@ impl Signatures {
 
     /// To be called when something changes that a header is judged by.
     pub(super) fn forget(&mut self) {
-        self.memo = Memo::default();
+        self.settings = Settings::default();
     }
 
-    /// The key that has signed `signed`, if the header is one to be accepted and of the type `typ`.
-    pub(super) fn verify(
+    /// The keys to verify with now; none, if none can be had.
+    pub(super) fn keys(&self) -> Option<Current<'_>> {
+        self.source.current()
+    }
+
+    /// What a token that was refused for this reason may wait for and then be tried again, once.
+    pub(super) fn awaited(&self, refused: JwtErrorKind) -> Option<Wait> {
+        match refused {
+            JwtErrorKind::KeyUnknown | JwtErrorKind::KeysUnavailable => self.source.missing(),
+            _ => None,
+        }
+    }
+
+    /// The key of `keys` that has signed `signed`, if the header is one to be accepted and of the type
+    /// `typ`.
+    pub(super) fn verify<'k>(
         &self,
+        keys: Option<&'k Keys>,
         token: &Parts<'_>,
         signed: &[u8],
         typ: Option<&str>,
-    ) -> Result<&VerifyingKey, JwtErrorKind> {
+    ) -> Result<&'k VerifyingKey, JwtErrorKind> {
         let mut buffer = Buffer::<512>::new();
         let signature = buffer
             .decode(token.signature)
             .ok_or(JwtErrorKind::Malformed)?;
-        if let Some(key) = self
-            .memo
-            .key(token.header)
-            .and_then(|at| self.keys.keys().get(at))
-        {
+        let memo = keys.and_then(|keys| keys.memo(&self.settings));
+        let known = memo.and_then(|memo| memo.key(token.header));
+        if let Some(key) = known.and_then(|at| keys?.set().keys().get(at)) {
             return match key.verify(signed, signature) {
                 true => Ok(key),
                 false => Err(JwtErrorKind::SignatureInvalid),
@@ -248,7 +262,9 @@ impl Signatures {
                     .is_none_or(|list| list.contains(algorithm))
             })
             .ok_or(JwtErrorKind::AlgorithmNotAllowed)?;
-        let mut named = self.keys.candidates(header.kid.as_deref()).peekable();
+        // Only now, so that what no key could make good neither waits for keys nor has them fetched.
+        let keys = keys.ok_or(JwtErrorKind::KeysUnavailable)?;
+        let mut named = keys.set().candidates(header.kid.as_deref()).peekable();
         if named.peek().is_none() {
             return Err(JwtErrorKind::KeyUnknown);
         }
@@ -258,8 +274,8 @@ impl Signatures {
         let (at, first) = candidates.next().ok_or(JwtErrorKind::AlgorithmNotAllowed)?;
         let mut others = candidates.peekable();
         if first.verify(signed, signature) {
-            if others.peek().is_none() {
-                self.memo.keep(token.header, at);
+            if let (Some(memo), None) = (memo, others.peek()) {
+                memo.keep(token.header, at);
             }
             return Ok(first);
         }
@@ -273,10 +289,10 @@ impl Signatures {
 impl Clone for Signatures {
     fn clone(&self) -> Self {
         Self {
-            keys: self.keys.clone(),
+            source: self.source.clone(),
             algorithms: self.algorithms.clone(),
             max_token_bytes: self.max_token_bytes,
-            memo: Memo::default(),
+            settings: Settings::default(),
         }
     }
 }
@@ -284,7 +300,7 @@ impl Clone for Signatures {
 impl fmt::Debug for Signatures {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("Signatures")
-            .field("keys", &self.keys.keys())
+            .field("keys", &self.source)
             .field("algorithms", &self.algorithms)
             .field("max_token_bytes", &self.max_token_bytes)
             .finish()

@@ -61,6 +61,7 @@ mod algorithm;
 mod authorization;
 mod base64url;
 mod builder;
+mod cache;
 mod challenge;
 mod claims;
 mod error;
@@ -74,7 +75,14 @@ mod key_set;
 mod layer;
 mod memo;
 mod names;
+mod source;
 mod verifier;
+
+/// Reads JSON as strictly as a token's: for whoever makes tokens.
+#[cfg(feature = "tokens")]
+pub(crate) fn read_json(text: &[u8]) -> Option<serde_json::Value> {
+    json::read(text)
+}
 
 pub use self::{
     algorithm::Algorithm,
@@ -86,5 +94,6 @@ pub use self::{
     key_set::{KeySet, LeftOut},
     layer::{JwtAuth, JwtAuthLayer, JwtGuard},
     names::Names,
+    source::KeySource,
     verifier::JwtVerifier,
 };

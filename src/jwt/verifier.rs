@@ -10,11 +10,12 @@ use super::{
     Algorithm,
     base64url::Buffer,
     builder::{JwtVerifierBuilder, WantsIssuer},
+    cache::Cache,
     claims::{Claims, Registered},
     error::{JwtError, JwtErrorKind},
     jws::{Parts, Signatures},
-    key_set::KeySet,
     names::Names,
+    source::{KeySource, Wait},
 };
 use crate::config::ConfigError;
 
@@ -23,8 +24,8 @@ const MOST_LEEWAY: Duration = Duration::from_secs(10 * 60);
 
 /// Verifies tokens: the signature with the keys it was given, then the claims.
 ///
-/// It is a pure check: the time is an argument, and nothing is fetched or stored. Cloning it costs a
-/// counter. Its rules, in the order they are applied:
+/// The time is an argument. What it remembers (see [`cache_capacity`](Self::cache_capacity)) changes what a
+/// check costs and never what comes out. Cloning it costs a counter. Its rules, in the order they are applied:
 ///
 /// 1. A token of more than [`max_token_bytes`](Self::max_token_bytes) is not read.
 /// 2. It is a compact JWS: three parts, strict base64url. No JWE, no JSON serialisation.
@@ -58,7 +59,14 @@ const MOST_LEEWAY: Duration = Duration::from_secs(10 * 60);
 /// ```
 #[derive(Clone)]
 #[must_use]
-pub struct JwtVerifier(Arc<(Signatures, Rules)>);
+pub struct JwtVerifier(Arc<Inner>);
+
+#[derive(Clone, Debug)]
+struct Inner {
+    signatures: Signatures,
+    rules: Rules,
+    cache: Cache,
+}
 
 /// What is demanded of claims and type.
 #[derive(Clone, Debug, Default)]
@@ -76,31 +84,40 @@ pub(super) struct Rules {
 
 impl JwtVerifier {
     /// Starts with the keys; the issuer and the audience come next.
-    pub fn builder(keys: impl Into<KeySet>) -> JwtVerifierBuilder<WantsIssuer> {
+    ///
+    /// Keys that are fetched are asked for when a token needs them: [`JwtVerifier::verify_async`].
+    pub fn builder(keys: impl Into<KeySource>) -> JwtVerifierBuilder<WantsIssuer> {
         JwtVerifierBuilder::new(keys.into())
     }
 
-    pub(super) fn new(parts: Arc<(Signatures, Rules)>) -> Self {
-        Self(parts)
+    pub(super) fn new(signatures: Signatures, rules: Rules) -> Self {
+        Self(Arc::new(Inner {
+            signatures,
+            rules,
+            cache: Cache::default(),
+        }))
     }
 
-    fn parts(&mut self) -> &mut (Signatures, Rules) {
-        Arc::make_mut(&mut self.0)
+    /// What a setter changes. Whatever it is, no token was accepted under it yet.
+    fn inner(&mut self) -> &mut Inner {
+        let inner = Arc::make_mut(&mut self.0);
+        inner.cache = inner.cache.clone();
+        inner
     }
 
     fn rules(&mut self) -> &mut Rules {
-        &mut self.parts().1
+        &mut self.inner().rules
     }
 
     /// Replaces the algorithms that are accepted, of those that the keys have; the default is all of them.
     pub fn algorithms(mut self, algorithms: impl IntoIterator<Item = Algorithm>) -> Self {
-        self.parts().0.set_algorithms(algorithms);
+        self.inner().signatures.set_algorithms(algorithms);
         self
     }
 
     /// Replaces the length in bytes beyond which a token is not read; the default is 16 KiB.
     pub fn max_token_bytes(mut self, bytes: usize) -> Self {
-        self.parts().0.max_token_bytes = bytes;
+        self.inner().signatures.max_token_bytes = bytes;
         self
     }
 
@@ -127,9 +144,9 @@ impl JwtVerifier {
     /// these (RFC 8725 section 3.11): `at+jwt` for access tokens (RFC 9068). Case does not matter, nor does
     /// an `application/` before it. The default is to accept every `typ`, and none.
     pub fn typ(mut self, typ: impl Into<String>) -> Self {
-        let (signatures, rules) = self.parts();
-        rules.typ = Some(typ.into());
-        signatures.forget();
+        let inner = self.inner();
+        inner.rules.typ = Some(typ.into());
+        inner.signatures.forget();
         self
     }
 
@@ -164,6 +181,23 @@ impl JwtVerifier {
         self
     }
 
+    /// Replaces how many verified tokens are remembered, so that one that comes again costs a lookup and
+    /// not a signature; the default is 4,096. A token takes about as much memory as its claims, so a few
+    /// kilobytes; those of more than 4 KiB are not remembered. Room for twice the tokens in use is ample.
+    ///
+    /// Only tokens under public keys are remembered: an HMAC costs about as little as the lookup. A token
+    /// that is remembered is still refused once it has expired, and when its key has been taken from the
+    /// keys; what else is asked about tokens, such as whether one is revoked, is asked every time.
+    pub fn cache_capacity(mut self, tokens: usize) -> Self {
+        self.inner().cache = Cache::new(tokens);
+        self
+    }
+
+    /// Remembers no tokens: each is verified whenever it comes.
+    pub fn without_cache(self) -> Self {
+        self.cache_capacity(0)
+    }
+
     /// Verifies a token.
     ///
     /// # Errors
@@ -171,20 +205,81 @@ impl JwtVerifier {
     /// If it is not to be accepted; [`JwtErrorKind`] says why. A time before 1970 accepts nothing: it is a
     /// clock that was never set.
     pub fn verify(&self, token: impl AsRef<[u8]>, now: SystemTime) -> Result<Claims, JwtError> {
-        let (signatures, rules) = &*self.0;
-        let token = Parts::split(token.as_ref(), signatures.max_token_bytes)?;
-        signatures.verify(&token, token.signed, rules.typ.as_deref())?;
+        let Inner {
+            signatures,
+            rules,
+            cache,
+        } = &*self.0;
+        let token = token.as_ref();
+        let keys = signatures.keys();
+        let keys = keys.as_deref();
+        let place = keys.and_then(|keys| {
+            let digest = keys.may_be_slow().then(|| cache.digest(token))?;
+            Some((digest?, keys.generation()))
+        });
+        if let Some((digest, generation)) = place
+            && let Some(claims) = cache.find(digest, generation)
+        {
+            rules.check_again(&claims, now)?;
+            return Ok(claims);
+        }
+        let parts = Parts::split(token, signatures.max_token_bytes)?;
+        let key = signatures.verify(keys, &parts, parts.signed, rules.typ.as_deref())?;
         let mut buffer = Buffer::<1024>::new();
         let payload = buffer
-            .decode(token.payload)
+            .decode(parts.payload)
             .ok_or(JwtErrorKind::Malformed)?;
         let claims = Claims::read(payload)?;
         rules.check(&claims, now)?;
+        if let Some((digest, generation)) = place
+            && !key.algorithm().is_symmetric()
+        {
+            cache.keep(digest, generation, &claims);
+        }
         Ok(claims)
+    }
+
+    /// Verifies a token as [`JwtVerifier::verify`] does; if it names a key that is not known, or no keys are
+    /// there yet, and the keys are fetched, it waits for what a fetch brings and tries once more.
+    ///
+    /// A token with a known key is verified at the first poll. Dropping the future cancels no fetch.
+    ///
+    /// # Errors
+    ///
+    /// As for [`JwtVerifier::verify`].
+    pub async fn verify_async(
+        &self,
+        token: impl AsRef<[u8]> + Send,
+        now: SystemTime,
+    ) -> Result<Claims, JwtError> {
+        let refused = match self.verify(token.as_ref(), now) {
+            Ok(claims) => return Ok(claims),
+            Err(error) => error,
+        };
+        let Some(wait) = self.awaited(refused.kind()) else {
+            return Err(refused);
+        };
+        wait.await;
+        self.verify(token.as_ref(), now)
+    }
+
+    /// See [`Signatures::awaited`].
+    pub(super) fn awaited(&self, refused: JwtErrorKind) -> Option<Wait> {
+        self.0.signatures.awaited(refused)
+    }
+
+    /// The issuers that are accepted; none, if whatever issuer is.
+    pub(super) fn issuers(&self) -> Option<&Names> {
+        self.0.rules.issuers.as_ref()
     }
 }
 
 impl Rules {
+    /// What may have changed since a token was found to be good under these rules.
+    fn check_again(&self, claims: &Claims, now: SystemTime) -> Result<(), JwtError> {
+        self.check_times(claims.registered(), now)
+    }
+
     fn check(&self, claims: &Claims, now: SystemTime) -> Result<(), JwtError> {
         let registered = claims.registered();
         self.check_times(registered, now)?;
@@ -266,8 +361,9 @@ fn missing(claim: &'static str) -> JwtError {
 impl fmt::Debug for JwtVerifier {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("JwtVerifier")
-            .field("signatures", &self.0.0)
-            .field("rules", &self.0.1)
+            .field("signatures", &self.0.signatures)
+            .field("rules", &self.0.rules)
+            .field("cache", &self.0.cache)
             .finish()
     }
 }
