@@ -18,6 +18,8 @@ pub enum AuditKind {
     /// A bearer token was missing or not accepted. (The vocabulary names the creation, revocation and
     /// reuse of tokens; this one is formed after them.)
     AuthnTokenFail,
+    /// A token that is good once was used twice.
+    AuthnTokenReuse,
     /// The party is known and may not do this.
     AuthzFail,
     /// A limit was exceeded.
@@ -36,6 +38,7 @@ impl AuditKind {
         match self {
             Self::AuthnLoginFail => "authn_login_fail",
             Self::AuthnTokenFail => "authn_token_fail",
+            Self::AuthnTokenReuse => "authn_token_reuse",
             Self::AuthzFail => "authz_fail",
             Self::ExcessRateLimitExceeded => "excess_rate_limit_exceeded",
             Self::InputValidationFail => "input_validation_fail",

@@ -103,6 +103,7 @@ proptest! {
     /// Against the definition: whoever can be reached is included, and a hierarchy is made exactly when no
     /// role reaches itself.
     #[test]
+    #[allow(clippy::needless_range_loop, reason = "a matrix is read by its numbers")]
     fn inclusion_is_reachability(edges in prop::collection::vec((0_u8..6, 0_u8..6), 0..12)) {
         let mut reach = [[false; 6]; 6];
         for (above, below) in &edges {

@@ -194,11 +194,16 @@ fn signing_key(algorithm: Algorithm) -> (jsonwebtoken::Algorithm, EncodingKey) {
 }
 
 fn rsa_key() -> EncodingKey {
+    EncodingKey::from_rsa_der(&rsa_private_der())
+}
+
+/// An RSAPrivateKey.
+pub(crate) fn rsa_private_der() -> Vec<u8> {
     let public = [decode(RSA_N), vec![1, 0, 1]];
     let private = RSA_PRIVATE.iter().map(|number| decode(number));
     let numbers = [vec![0]].into_iter().chain(public).chain(private);
     let numbers: Vec<u8> = numbers.flat_map(|number| integer(&number)).collect();
-    EncodingKey::from_rsa_der(&tlv(0x30, &numbers))
+    tlv(0x30, &numbers)
 }
 
 /// RFC 5958 and RFC 5915.

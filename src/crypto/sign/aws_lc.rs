@@ -70,12 +70,10 @@ impl Signer {
         Ok(Self::Rsa(pair, encoding(hash)))
     }
 
-    pub(super) fn generate_rsa(hash: Hash) -> Result<(Self, Vec<u8>, Vec<u8>), SignFault> {
+    pub(super) fn generate_rsa(hash: Hash) -> Result<(Self, Vec<u8>), SignFault> {
         let pair = RsaKeyPair::generate(KeySize::Rsa2048).map_err(|_| SignFault::Invalid)?;
-        let public = pair.public_key();
-        let n = public.modulus().big_endian_without_leading_zero().to_vec();
-        let e = public.exponent().big_endian_without_leading_zero().to_vec();
-        Ok((Self::Rsa(pair, encoding(hash)), n, e))
+        let public = pair.public_key().as_ref().to_vec();
+        Ok((Self::Rsa(pair, encoding(hash)), public))
     }
 
     pub(super) fn sign(&self, message: &[u8]) -> Option<Vec<u8>> {
@@ -89,7 +87,8 @@ impl Signer {
             Self::Rsa(pair, encoding) => {
                 let mut signature = vec![0; pair.public_modulus_len()];
                 let random = SystemRandom::new();
-                pair.sign(*encoding, &random, message, &mut signature).ok()?;
+                pair.sign(*encoding, &random, message, &mut signature)
+                    .ok()?;
                 Some(signature)
             }
         }

@@ -30,10 +30,15 @@ pub(crate) enum SignFault {
     /// Its numbers make no key.
     Invalid,
     /// The backend does not sign with such keys.
+    #[cfg_attr(feature = "aws-lc", allow(dead_code, reason = "aws-lc signs with all"))]
     Unsupported,
 }
 
 /// The numbers of an RSA private key (RFC 8017 section 3.2), big-endian and without leading zeros.
+#[cfg_attr(
+    not(feature = "aws-lc"),
+    allow(dead_code, reason = "only aws-lc signs with RSA")
+)]
 pub(crate) struct RsaNumbers<'k> {
     pub(crate) n: &'k [u8],
     pub(crate) e: &'k [u8],
@@ -71,10 +76,10 @@ impl Signer {
         backend::Signer::rsa(hash, numbers).map(Self)
     }
 
-    /// A fresh RSA key of 2,048 bits, and its modulus and public exponent.
-    pub(crate) fn generate_rsa(hash: Hash) -> Result<(Self, Vec<u8>, Vec<u8>), SignFault> {
-        let (signer, n, e) = backend::Signer::generate_rsa(hash)?;
-        Ok((Self(signer), n, e))
+    /// A fresh RSA key of 2,048 bits, and its RSAPublicKey in DER (RFC 8017 appendix A.1.1).
+    pub(crate) fn generate_rsa(hash: Hash) -> Result<(Self, Vec<u8>), SignFault> {
+        let (signer, public) = backend::Signer::generate_rsa(hash)?;
+        Ok((Self(signer), public))
     }
 
     /// The signature or tag of a message; none if the backend fails.

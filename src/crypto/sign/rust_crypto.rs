@@ -45,7 +45,7 @@ impl Signer {
         Err(SignFault::Unsupported)
     }
 
-    pub(super) fn generate_rsa(_: Hash) -> Result<(Self, Vec<u8>, Vec<u8>), SignFault> {
+    pub(super) fn generate_rsa(_: Hash) -> Result<(Self, Vec<u8>), SignFault> {
         Err(SignFault::Unsupported)
     }
 

@@ -93,7 +93,8 @@ impl Claims {
         Ok(Claims(Verified::new(registered, other)))
     }
 
-    /// Who is asking: `sub` with the scopes, `roles` (RFC 9068 section 2.2.3.1), `amr` and `auth_time`.
+    /// Who is asking: `sub` with the scopes, `roles` (RFC 9068 section 2.2.3.1), `amr`, `acr` and
+    /// `auth_time`.
     ///
     /// A token without `sub`, or with an empty one, speaks for nobody.
     #[must_use]
@@ -132,6 +133,9 @@ impl Proof for Verified<Map<String, Value>> {
             principal = self.scopes().fold(principal, Principal::add_scope);
             principal = listed("roles").fold(principal, Principal::add_role);
             principal = listed("amr").fold(principal, Principal::add_method);
+            if let Some(class) = self.other.get("acr").and_then(Value::as_str) {
+                principal = principal.authenticated_as(class);
+            }
             let seconds = self.other.get("auth_time").and_then(Value::as_u64);
             let at = seconds.and_then(|seconds| {
                 SystemTime::UNIX_EPOCH.checked_add(Duration::from_secs(seconds))
@@ -158,6 +162,12 @@ impl Verified<Map<String, Value>> {
 }
 
 impl<T> Claims<T> {
+    /// Whether both were read from a token at the same time.
+    #[cfg(test)]
+    pub(super) fn is_same(&self, other: &Self) -> bool {
+        Arc::ptr_eq(&self.0, &other.0)
+    }
+
     /// `sub`, whom the token is about; empty if it does not say.
     ///
     /// It is unique for its issuer only.

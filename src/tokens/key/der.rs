@@ -1,0 +1,147 @@
+//! Private keys in PEM (RFC 7468) and DER: PrivateKeyInfo (RFC 5958), ECPrivateKey (RFC 5915) and
+//! RSAPrivateKey (RFC 8017 appendix A.1.2).
+
+use pem_rfc7468::Decoder;
+use spki::{
+    AlgorithmIdentifierRef, ObjectIdentifier,
+    der::{
+        self, Decode, ErrorKind, Reader, SliceReader, Tag, Tagged,
+        asn1::{AnyRef, UintRef},
+    },
+};
+use zeroize::Zeroizing;
+
+use super::{Numbers, unsound};
+use crate::{config::ConfigError, crypto::RsaNumbers};
+
+const RSA_ENCRYPTION: ObjectIdentifier = ObjectIdentifier::new_unwrap("1.2.840.113549.1.1.1");
+const EC_PUBLIC_KEY: ObjectIdentifier = ObjectIdentifier::new_unwrap("1.2.840.10045.2.1");
+const PRIME256V1: ObjectIdentifier = ObjectIdentifier::new_unwrap("1.2.840.10045.3.1.7");
+const ED25519: ObjectIdentifier = ObjectIdentifier::new_unwrap("1.3.101.112");
+
+/// The DER within the first PEM block of the text.
+pub(super) fn unarmour(pem: &[u8]) -> Result<Zeroizing<Vec<u8>>, ConfigError> {
+    let broken = || unsound("malformed", "must be a PEM block (RFC 7468)");
+    let mut decoder = Decoder::new_detect_wrap(pem).map_err(|_| broken())?;
+    if !matches!(
+        decoder.type_label(),
+        "PRIVATE KEY" | "EC PRIVATE KEY" | "RSA PRIVATE KEY"
+    ) {
+        let expected = "must be a PRIVATE KEY, EC PRIVATE KEY or RSA PRIVATE KEY, not encrypted";
+        return Err(unsound("another PEM block", expected));
+    }
+    let mut der = Zeroizing::new(vec![0; decoder.remaining_len()]);
+    decoder.decode(&mut der).map_err(|_| broken())?;
+    Ok(der)
+}
+
+/// Reads whichever of the three it is.
+pub(super) fn read(der: &[u8]) -> Result<Numbers<'_>, ConfigError> {
+    private_key_info(der)
+        .or_else(|_| ec_private_key(der, false))
+        .or_else(|_| rsa_private_key(der))
+        .map_err(|_| {
+            let expected = "must be an RSA, P-256 or Ed25519 private key in DER, not encrypted";
+            unsound("malformed", expected)
+        })
+}
+
+fn private_key_info(der: &[u8]) -> der::Result<Numbers<'_>> {
+    let mut reader = SliceReader::new(der)?;
+    let (algorithm, key) = reader.sequence(|inner| {
+        let _version: u8 = inner.decode()?;
+        let algorithm: AlgorithmIdentifierRef<'_> = inner.decode()?;
+        let key = octets(inner.decode()?)?;
+        skip_rest(inner)?;
+        Ok::<_, der::Error>((algorithm, key))
+    })?;
+    reader.finish()?;
+    match algorithm.oid {
+        RSA_ENCRYPTION => rsa_private_key(key),
+        EC_PUBLIC_KEY => {
+            let curve = algorithm
+                .parameters
+                .map(|any| any.decode_as::<ObjectIdentifier>());
+            match curve {
+                Some(Ok(PRIME256V1)) => ec_private_key(key, true),
+                _ => Err(ErrorKind::Failed.into()),
+            }
+        }
+        ED25519 => {
+            let seed = octets(AnyRef::from_der(key)?)?;
+            let seed = seed.try_into().map_err(|_| ErrorKind::Failed)?;
+            Ok(Numbers::Ed25519 { seed, public: None })
+        }
+        _ => Err(ErrorKind::Failed.into()),
+    }
+}
+
+/// `curve_is_known`: the PrivateKeyInfo around it has named the curve, so that it need not.
+fn ec_private_key(der: &[u8], curve_is_known: bool) -> der::Result<Numbers<'_>> {
+    let mut reader = SliceReader::new(der)?;
+    let (scalar, curve) = reader.sequence(|inner| {
+        let _version: u8 = inner.decode()?;
+        let scalar = octets(inner.decode()?)?;
+        let mut curve = None;
+        while !inner.is_finished() {
+            let field: AnyRef<'_> = inner.decode()?;
+            if field.tag().number().value() == 0 {
+                curve = Some(ObjectIdentifier::from_der(field.value())?);
+            }
+        }
+        Ok::<_, der::Error>((scalar, curve))
+    })?;
+    reader.finish()?;
+    let is_p256 = curve.map_or(curve_is_known, |curve| curve == PRIME256V1);
+    match scalar.try_into() {
+        Ok(scalar) if is_p256 => Ok(Numbers::P256 {
+            scalar,
+            public: None,
+        }),
+        _ => Err(ErrorKind::Failed.into()),
+    }
+}
+
+fn rsa_private_key(der: &[u8]) -> der::Result<Numbers<'_>> {
+    let mut reader = SliceReader::new(der)?;
+    let numbers = reader.sequence(|inner| {
+        let _version: u8 = inner.decode()?;
+        let mut next = || Ok::<_, der::Error>(inner.decode::<UintRef<'_>>()?.as_bytes());
+        Ok::<_, der::Error>(RsaNumbers {
+            n: next()?,
+            e: next()?,
+            d: next()?,
+            p: next()?,
+            q: next()?,
+            dp: next()?,
+            dq: next()?,
+            qi: next()?,
+        })
+    })?;
+    reader.finish()?;
+    Ok(Numbers::Rsa(numbers))
+}
+
+/// The modulus and the public exponent of an RSAPublicKey.
+pub(super) fn rsa_public_key(der: &[u8]) -> Result<(&[u8], &[u8]), ConfigError> {
+    fn read(der: &[u8]) -> der::Result<(UintRef<'_>, UintRef<'_>)> {
+        let mut reader = SliceReader::new(der)?;
+        reader.sequence(|inner| Ok::<_, der::Error>((inner.decode()?, inner.decode()?)))
+    }
+    match read(der) {
+        Ok((n, e)) => Ok((n.as_bytes(), e.as_bytes())),
+        Err(_) => Err(unsound("malformed", "must be an RSAPublicKey in DER")),
+    }
+}
+
+fn octets(any: AnyRef<'_>) -> der::Result<&[u8]> {
+    any.tag().assert_eq(Tag::OctetString)?;
+    Ok(any.value())
+}
+
+fn skip_rest<'r>(reader: &mut impl Reader<'r>) -> der::Result<()> {
+    while !reader.is_finished() {
+        reader.decode::<AnyRef<'_>>()?;
+    }
+    Ok(())
+}

@@ -1,0 +1,15 @@
+//! Signing keys, access tokens, refresh tokens.
+
+#![cfg(feature = "tokens")]
+#![allow(
+    clippy::unwrap_used,
+    reason = "a test that cannot go on should say where"
+)]
+
+#[path = "../jwt/mint.rs"]
+mod mint;
+
+mod issue;
+mod keys;
+mod refresh;
+mod stores;
