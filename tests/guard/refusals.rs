@@ -180,6 +180,7 @@ async fn one_layer_inside_another_takes_over_what_it_has_and_nothing_else() {
             none().with_responder(curt),
             "a",
         ),
+        (full(polite, "a"), none().with_responder(curt), "a"),
         (full(curt, "a"), none().with_audit(sink("b")), "b"),
         (full(polite, "a"), full(curt, "b"), "b"),
         (full(curt, "a"), none(), "a"),

@@ -119,6 +119,12 @@ fn a_detached_payload_is_part_of_what_is_signed() {
         }
         let error = verifier.verify(&detached).unwrap_err();
         assert_eq!(error.kind(), JwtErrorKind::SignatureInvalid);
+
+        // The same text is signed if half of it is in the token and half is not, and says another payload.
+        let (half, rest) = (mint::encode("pay"), "load");
+        let halved = format!("{}.{half}.{}", parts[0], parts[2]);
+        let error = verifier.verify_detached(halved, rest).unwrap_err();
+        assert_eq!(error.kind(), JwtErrorKind::Malformed);
     }
 }
 

@@ -65,7 +65,8 @@ fn rule_91_an_event_is_one_line_whatever_the_client_sends() {
     let told = Arc::new(Mutex::new(String::new()));
     let sink = Arc::clone(&told);
     refuse_once(
-        "/orders?access_token=hidden",
+        // A target may hold bytes beyond ASCII: a line end of C1, and a mark that turns the text round.
+        "/orders\"\u{85}\u{202e}?access_token=hidden",
         subject,
         move |event: &AuditEvent<'_>| {
             sink.lock().unwrap().push_str(&event.to_string());
@@ -81,7 +82,7 @@ fn rule_91_an_event_is_one_line_whatever_the_client_sends() {
         "{line:?}"
     );
     assert!(
-        line.contains("path=\"/orders\"") && !line.contains("hidden"),
+        line.contains(r#"path="/orders\"\u{85}\u{202e}""#) && !line.contains("hidden"),
         "{line}"
     );
 }
@@ -174,7 +175,7 @@ fn rule_91_tracing_gets_the_same_escaped_line() {
         .finish();
     tracing::subscriber::with_default(subscriber, || {
         refuse_once(
-            "/a?token=hidden",
+            "/a\"\u{85}\u{202e}?token=hidden",
             "eve\nforged",
             portcullis::audit::TracingAudit,
         );
@@ -186,6 +187,7 @@ fn rule_91_tracing_gets_the_same_escaped_line() {
         "event=\"authz_fail\"",
         "code=\"closed\"",
         "eve\\nforged",
+        r#"path="/a\"\u{85}\u{202e}""#,
     ] {
         assert!(written.contains(part), "{part} is not in {written}");
     }
