@@ -2,7 +2,8 @@
 //!
 //! A token of 8 claims, five of them strings, goes through the whole layer: `Authorization` to claims and
 //! principal in the extensions, inner service included. Beside it runs what cannot be saved: the backend's
-//! own check of the same signature, its key made ready once.
+//! own check of the same signature, its key made ready once. That layer remembers no tokens; another, as it
+//! comes, sees 1,000 tokens in rotation.
 //!
 //! What the layer allocates is counted by a test (`tests/jwt/allocations.rs`): a counting allocator would
 //! slow everything down here.
@@ -13,6 +14,7 @@ mod support;
 mod mint;
 
 use std::{
+    cell::Cell,
     convert::Infallible,
     hint::black_box,
     io,
@@ -34,16 +36,29 @@ use crate::support::{Contender, Figures, Rounds};
 /// 1 January 2100.
 const FAR: u64 = 4_102_444_800;
 
+/// An algorithm, and what its figures are called.
+macro_rules! names {
+    ($algorithm:ident, $name:literal) => {
+        (
+            Algorithm::$algorithm,
+            concat!("raw ", $name),
+            concat!("layer ", $name),
+            concat!("layer ", $name, ", 1,000 tokens in rotation"),
+            concat!("added by layer ", $name, ", 1,000 tokens in rotation"),
+        )
+    };
+}
+
 fn main() -> io::Result<()> {
     let mut figures = Figures::new("jwt");
-    for (algorithm, layer_name, raw_name) in [
-        (Algorithm::Hs256, "layer HS256", "raw HS256"),
-        (Algorithm::Rs256, "layer RS256", "raw RS256"),
-        (Algorithm::Es256, "layer ES256", "raw ES256"),
-        (Algorithm::Ed25519, "layer Ed25519", "raw Ed25519"),
+    for (algorithm, raw_name, layer_name, again_name, added_name) in [
+        names!(Hs256, "HS256"),
+        names!(Rs256, "RS256"),
+        names!(Es256, "ES256"),
+        names!(Ed25519, "Ed25519"),
     ] {
-        let token = mint::token(algorithm, &claims());
-        let (signed, signature) = token.rsplit_once('.').expect("two dots");
+        let tokens = tokens(algorithm);
+        let (signed, signature) = tokens[0].rsplit_once('.').expect("two dots");
         let signature = mint::decode(signature);
         let raw = raw::verifier(algorithm);
         assert!(
@@ -51,29 +66,49 @@ fn main() -> io::Result<()> {
             "the raw check accepts the token"
         );
 
-        let request = request_with(&token);
-        let layer = JwtAuthLayer::new(mint::verifier(algorithm));
+        let one = request_with(&tokens[..1]);
+        let all = request_with(&tokens);
         let inner =
             || service_fn(async |request: Request<()>| Ok::<_, Infallible>(respond(request)));
-        let (mut guarded, mut bare) = (layer.layer(inner()), inner());
-        assert_eq!(
-            finish(guarded.call(request())).status(),
-            200,
-            "the layer accepts the token"
-        );
+        let verifier = mint::verifier(algorithm);
+        let mut guarded = JwtAuthLayer::new(verifier.clone().without_cache()).layer(inner());
+        let mut remembering = JwtAuthLayer::new(verifier).layer(inner());
+        let (mut bare, mut bare_again) = (inner(), inner());
+        for _ in 0..2 * tokens.len() {
+            assert_eq!(finish(guarded.call(one())).status(), 200);
+            assert_eq!(finish(remembering.call(all())).status(), 200);
+        }
 
         let rounds = Rounds::measure(vec![
             Contender::new(raw_name, || {
                 raw(black_box(signed.as_bytes()), black_box(&signature))
             }),
-            Contender::new(layer_name, || finish(guarded.call(request())).status()),
-            Contender::new("bare service", || finish(bare.call(request())).status()),
+            Contender::new(layer_name, || finish(guarded.call(one())).status()),
+            Contender::new(BARE, || finish(bare.call(one())).status()),
+            Contender::new(again_name, || finish(remembering.call(all())).status()),
+            Contender::new(BARE_AGAIN, || finish(bare_again.call(all())).status()),
         ]);
         figures.add_median(&rounds, raw_name, None);
         figures.add_median(&rounds, layer_name, Some(raw_name));
-        figures.add_median(&rounds, "bare service", None);
+        figures.add_median(&rounds, BARE, None);
+        figures.add_median(&rounds, again_name, Some(raw_name));
+        let added = rounds.median(again_name) - rounds.median(BARE_AGAIN);
+        figures.add(added_name, added, "ns", None);
     }
     figures.write()
+}
+
+const BARE: &str = "bare service";
+const BARE_AGAIN: &str = "bare service, 1,000 tokens in rotation";
+
+/// 1,000 tokens that differ in their `jti`.
+fn tokens(algorithm: Algorithm) -> Vec<String> {
+    let tokens = (0..1000).map(|number| {
+        let mut claims = claims();
+        claims["jti"] = format!("7d3a8d52-55a6-4a0e-9d0b-2f0f6b1f{number:04}").into();
+        mint::token(algorithm, &claims)
+    });
+    tokens.collect()
 }
 
 fn claims() -> serde_json::Value {
@@ -84,15 +119,19 @@ fn claims() -> serde_json::Value {
     })
 }
 
-/// Makes requests that cost as little as a request can.
-fn request_with(token: &str) -> impl Fn() -> Request<()> + use<> {
-    let value = HeaderValue::from_str(&format!("Bearer {token}")).expect("a token is text");
+/// Makes requests, with the tokens in turn, that cost as little as a request can.
+fn request_with(tokens: &[String]) -> impl Fn() -> Request<()> + use<> {
+    let value = |token| HeaderValue::from_str(&format!("Bearer {token}")).expect("a token is text");
+    let values: Vec<_> = tokens.iter().map(value).collect();
     let peer = SocketAddr::from(([192, 0, 2, 7], 40_000));
+    let turn = Cell::new(0);
     move || {
+        let next = turn.get() + 1;
+        turn.set(if next == values.len() { 0 } else { next });
         let mut request = Request::new(());
         request
             .headers_mut()
-            .insert(header::AUTHORIZATION, value.clone());
+            .insert(header::AUTHORIZATION, values[turn.get()].clone());
         // A server leaves something of its own with every request.
         request.extensions_mut().insert(PeerAddr(peer));
         request

@@ -18,13 +18,18 @@
 
 #[cfg(feature = "aws-lc")]
 mod aws_lc;
+#[cfg(feature = "webhook")]
+pub(crate) mod der_signature;
 mod ed25519;
+#[cfg(feature = "webhook")]
+pub(crate) mod mac;
 #[cfg(all(feature = "rust-crypto", any(test, not(feature = "aws-lc"))))]
 mod pss;
 #[cfg(all(feature = "rust-crypto", any(test, not(feature = "aws-lc"))))]
 mod rust_crypto;
 #[cfg(feature = "tokens")]
 mod sign;
+mod siphash;
 #[cfg(all(test, feature = "aws-lc", feature = "rust-crypto"))]
 mod tests;
 #[cfg(not(any(feature = "aws-lc", feature = "rust-crypto")))]
@@ -34,14 +39,15 @@ mod without;
 use self::aws_lc as backend;
 #[cfg(all(feature = "rust-crypto", not(feature = "aws-lc")))]
 use self::rust_crypto as backend;
-#[cfg(not(any(feature = "aws-lc", feature = "rust-crypto")))]
-use self::without as backend;
 #[cfg(feature = "tokens")]
 pub(crate) use self::sign::{MacKey, RsaNumbers, SignFault, Signer};
+pub(crate) use self::siphash::SipKey;
+#[cfg(not(any(feature = "aws-lc", feature = "rust-crypto")))]
+use self::without as backend;
 
 #[cfg(not(any(feature = "aws-lc", feature = "rust-crypto")))]
 compile_error!(
-    "portcullis: the feature `jwt` needs a crypto backend: enable `aws-lc` (a default feature; needs a C \
+    "portcullis: the features `jwt` and `webhook` need a crypto backend: enable `aws-lc` (a default feature; needs a C \
      compiler) or `rust-crypto` (pure Rust)"
 );
 
