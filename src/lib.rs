@@ -67,8 +67,10 @@ pub mod headers;
 pub mod jwt;
 #[cfg(feature = "rate-limit")]
 pub mod rate_limit;
-#[cfg(feature = "rate-limit")]
+#[cfg(any(feature = "rate-limit", feature = "jwt"))]
 pub mod store;
+#[cfg(feature = "tokens")]
+pub mod tokens;
 
 /// The README's example compiles.
 #[cfg(all(doctest, feature = "full"))]

@@ -26,6 +26,7 @@ const ROWS: &[&[&str]] = &[
     &["guard"],
     &["store"],
     &["headers", "rate_limit", "jwt", "authz"],
+    &["tokens"],
 ];
 
 /// Past this many lines there are two things in a file.

@@ -82,6 +82,8 @@ kinds! {
     AudienceMismatch => "jwt_audience_mismatch", "The token is for another audience.";
     /// `sub` is not the subject expected.
     SubjectMismatch => "jwt_subject_mismatch", "The token is for another subject.";
+    /// The token was revoked, by itself or with all of its subject's.
+    Revoked => "jwt_revoked", "The token was revoked.";
     /// The token is bound to a key of its holder (`cnf`, RFC 7800), and nothing checks that.
     ConfirmationUnchecked => "jwt_confirmation_unchecked", "The token must be presented with a proof of possession.";
 }

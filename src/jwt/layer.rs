@@ -1,23 +1,29 @@
 //! [`JwtAuthLayer`]: lets in who brings a good token.
 
-use std::sync::Arc;
+use std::{fmt, sync::Arc, time::SystemTime};
 
 use bytes::Bytes;
-use http::{Request, Response};
+use http::{Request, Response, StatusCode};
 use tower_layer::Layer;
 
 use super::{
-    authorization, challenge::Challenges, claims::Claims, error::JwtErrorKind,
+    authorization,
+    challenge::Challenges,
+    claims::Claims,
+    error::JwtErrorKind,
+    mapping::ClaimMapping,
+    revocation::{RevocationStore, TokenRef},
     verifier::JwtVerifier,
 };
 use crate::{
     audit::AuditKind,
     clock::Clock,
     config::ConfigError,
-    guard::{Check, Guard, Guarded, Refusals},
+    guard::{Check, Guard, Guarded, Refusals, Verdict},
     head::RequestHead,
     principal::{AnswerNobody, Nobody, Principal},
     problem::Rejection,
+    store::{Reply, StoreError},
 };
 
 /// Lets a request in when the token in its `Authorization: Bearer` verifies, and puts [`Claims`] and
@@ -29,10 +35,12 @@ use crate::{
 #[must_use]
 pub struct JwtAuthLayer(Arc<Shared>);
 
-#[derive(Clone, Debug)]
+#[derive(Clone)]
 struct Shared {
     verifier: JwtVerifier,
     optional: bool,
+    mapping: Option<ClaimMapping>,
+    revocation: Option<Arc<dyn RevocationStore>>,
     challenges: Challenges,
     refusals: Refusals,
 }
@@ -48,6 +56,8 @@ impl JwtAuthLayer {
         Self(Arc::new(Shared {
             verifier,
             optional: false,
+            mapping: None,
+            revocation: None,
             challenges,
             refusals: Refusals::new(),
         }))
@@ -57,6 +67,23 @@ impl JwtAuthLayer {
     /// must verify: an invalid one is refused as ever. Credentials of another scheme are no token.
     pub fn optional(mut self) -> Self {
         self.shared().optional = true;
+        self
+    }
+
+    /// Replaces where the claims say what somebody is and may do; the default is
+    /// [`ClaimMapping::standard`].
+    pub fn claim_mapping(mut self, mapping: ClaimMapping) -> Self {
+        self.shared().mapping = Some(mapping);
+        self
+    }
+
+    /// Plugs in the store that knows which tokens were taken back; the default is to ask none.
+    ///
+    /// It is asked about every token that verifies, whether or not it was verified before. A revoked token
+    /// is refused as `jwt_revoked`. A store that does not answer lets nobody in: 503,
+    /// `jwt_revocation_unavailable`.
+    pub fn with_revocation(mut self, store: impl RevocationStore) -> Self {
+        self.shared().revocation = Some(Arc::new(store));
         self
     }
 
@@ -85,6 +112,36 @@ impl JwtAuthLayer {
 }
 
 impl Shared {
+    /// Lets in who brought a good token, unless it was revoked.
+    fn accept(self: &Arc<Self>, claims: Claims, now: SystemTime) -> Check<Option<Claims>> {
+        let Some(store) = &self.revocation else {
+            return Check::pass(Some(claims));
+        };
+        match store.is_revoked(&TokenRef::from(&claims), now) {
+            Reply::Ready(reply) => Check::Ready(self.unless_revoked(reply, claims)),
+            Reply::Wait(reply) => {
+                let shared = Arc::clone(self);
+                Check::wait(async move { shared.unless_revoked(reply.await, claims) })
+            }
+        }
+    }
+
+    fn unless_revoked(
+        &self,
+        is_revoked: Result<bool, StoreError>,
+        claims: Claims,
+    ) -> Verdict<Option<Claims>> {
+        match is_revoked {
+            Ok(false) => Verdict::Pass(Some(claims)),
+            Ok(true) => Verdict::Refuse(self.challenges.rejection(JwtErrorKind::Revoked)),
+            Err(_) => Verdict::Refuse(Rejection::new(
+                StatusCode::SERVICE_UNAVAILABLE,
+                "jwt_revocation_unavailable",
+                "Whether the token was revoked cannot be told now.",
+            )),
+        }
+    }
+
     fn refuse(&self, kind: JwtErrorKind, request: RequestHead<'_>) -> Response<Bytes> {
         let rejection = self.challenges.rejection(kind);
         self.refusals.refuse(
@@ -139,10 +196,13 @@ impl Guard for JwtGuard {
             ..
         } = &*self.0;
         let kind = match authorization::bearer(request.headers()) {
-            Ok(Some(token)) => match verifier.verify(token, refusals.now()) {
-                Ok(claims) => return Check::pass(Some(claims)),
-                Err(error) => error.kind(),
-            },
+            Ok(Some(token)) => {
+                let now = refusals.now();
+                match verifier.verify(token, now) {
+                    Ok(claims) => return self.0.accept(claims, now),
+                    Err(error) => error.kind(),
+                }
+            }
             Ok(None) if self.0.optional => return Check::pass(None),
             Ok(None) => JwtErrorKind::Missing,
             Err(kind) => kind,
@@ -150,8 +210,11 @@ impl Guard for JwtGuard {
         Check::refuse(challenges.rejection(kind))
     }
 
-    fn audit_kind(&self, _rejection: &Rejection) -> AuditKind {
-        AuditKind::AuthnTokenFail
+    fn audit_kind(&self, rejection: &Rejection) -> AuditKind {
+        match rejection.status() {
+            StatusCode::SERVICE_UNAVAILABLE => AuditKind::SysDependencyFail,
+            _ => AuditKind::AuthnTokenFail,
+        }
     }
 
     fn refusals(&self) -> &Refusals {
@@ -164,7 +227,11 @@ impl Guard for JwtGuard {
             extensions.insert(Nobody(Arc::clone(&self.0) as _));
             return;
         };
-        match claims.principal() {
+        let principal = match &self.0.mapping {
+            Some(mapping) => mapping.principal(&claims),
+            None => claims.principal(),
+        };
+        match principal {
             Some(principal) => extensions.insert(principal),
             None => {
                 extensions.insert(Nobody(Arc::new(Nameless(Arc::clone(&self.0)))));
@@ -173,5 +240,18 @@ impl Guard for JwtGuard {
             }
         };
         extensions.insert(claims);
+    }
+}
+
+impl fmt::Debug for Shared {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("JwtAuth")
+            .field("verifier", &self.verifier)
+            .field("optional", &self.optional)
+            .field("mapping", &self.mapping)
+            .field("revocation", &self.revocation.is_some())
+            .field("challenges", &self.challenges)
+            .field("refusals", &self.refusals)
+            .finish()
     }
 }

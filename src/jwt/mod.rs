@@ -73,8 +73,10 @@ mod jws;
 mod key;
 mod key_set;
 mod layer;
+mod mapping;
 mod memo;
 mod names;
+mod revocation;
 mod source;
 mod verifier;
 
@@ -93,7 +95,9 @@ pub use self::{
     key::{KeyError, KeyErrorKind, VerifyingKey},
     key_set::{KeySet, LeftOut},
     layer::{JwtAuth, JwtAuthLayer, JwtGuard},
+    mapping::{ClaimMapping, ClaimPath},
     names::Names,
+    revocation::{RevocationStore, Revocations, TokenRef},
     source::KeySource,
     verifier::JwtVerifier,
 };

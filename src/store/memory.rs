@@ -27,12 +27,15 @@ struct Memory {
 
 /// The domains that keep something in memory, each in a table of its own type.
 #[derive(Clone, Copy, Debug)]
+#[allow(dead_code, reason = "each feature has its own")]
 pub(crate) enum Domain {
     RateLimit,
+    RefreshTokens,
+    Revocation,
 }
 
 impl Domain {
-    const COUNT: usize = 1;
+    const COUNT: usize = 3;
 }
 
 impl MemoryStore {

@@ -103,6 +103,11 @@ impl Claims {
         names_somebody.then(|| Principal::of_proof(self.0.clone()))
     }
 
+    /// The principal, but for what each issuer writes where it likes.
+    pub(super) fn principal_without_roles(&self) -> Principal {
+        self.0.without_roles()
+    }
+
     /// Whether the token has a claim of that name.
     pub(super) fn has(&self, name: &str) -> bool {
         let claims = &self.0.registered;
@@ -128,27 +133,35 @@ impl Proof for Verified<Map<String, Value>> {
 
     fn principal(&self) -> &Principal {
         self.principal.get_or_init(|| {
-            let listed = |name| self.other.get(name).into_iter().flat_map(texts);
-            let mut principal = Principal::new(Proof::subject(self));
-            principal = self.scopes().fold(principal, Principal::add_scope);
-            principal = listed("roles").fold(principal, Principal::add_role);
-            principal = listed("amr").fold(principal, Principal::add_method);
-            if let Some(class) = self.other.get("acr").and_then(Value::as_str) {
-                principal = principal.authenticated_as(class);
-            }
-            let seconds = self.other.get("auth_time").and_then(Value::as_u64);
-            let at = seconds.and_then(|seconds| {
-                SystemTime::UNIX_EPOCH.checked_add(Duration::from_secs(seconds))
-            });
-            match at {
-                Some(at) => principal.authenticated_at(at),
-                None => principal,
-            }
+            let roles = self.listed("roles");
+            roles.fold(self.without_roles(), Principal::add_role)
         })
     }
 }
 
 impl Verified<Map<String, Value>> {
+    /// The texts of a claim.
+    fn listed(&self, name: &str) -> impl Iterator<Item = &str> {
+        self.other.get(name).into_iter().flat_map(texts)
+    }
+
+    /// What every issuer calls by the same names.
+    fn without_roles(&self) -> Principal {
+        let mut principal = Principal::new(Proof::subject(self));
+        principal = self.scopes().fold(principal, Principal::add_scope);
+        principal = self.listed("amr").fold(principal, Principal::add_method);
+        if let Some(class) = self.other.get("acr").and_then(Value::as_str) {
+            principal = principal.authenticated_as(class);
+        }
+        let seconds = self.other.get("auth_time").and_then(Value::as_u64);
+        let at = seconds
+            .and_then(|seconds| SystemTime::UNIX_EPOCH.checked_add(Duration::from_secs(seconds)));
+        match at {
+            Some(at) => principal.authenticated_at(at),
+            None => principal,
+        }
+    }
+
     fn scopes(&self) -> impl Iterator<Item = &str> {
         let text = self.registered.scope.as_deref();
         let listed = ["scope", "scp"]
