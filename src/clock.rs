@@ -80,7 +80,6 @@ impl Clock for ManualClock {
     }
 }
 
-#[cfg(feature = "rate-limit")]
 /// The time since the Unix epoch; zero for a clock that stands before it.
 pub(crate) fn since_epoch(now: SystemTime) -> Duration {
     now.duration_since(SystemTime::UNIX_EPOCH)

@@ -20,6 +20,8 @@
 //! - [`problem`], [`audit`]: what a refused client is told, and what the security log is.
 //! - [`client_ip`]: whose request it is, behind proxies that were named and no others.
 //! - [`principal`]: who is asking, whichever way it was proven.
+//! - [`store`], [`replay`]: what is remembered between requests, in memory or in Redis, and that nothing
+//!   single-use is used twice.
 //! - [`clock`], [`secret`], [`random`], [`config`]: time, secrets, randomness, and configuration errors.
 //!
 //! Every check is also a plain function of its input and the time, to be called without tower:
@@ -38,9 +40,9 @@
 //! # Features
 //!
 //! One for each module, as the table says; `full` is all of them. `aws-lc` (default) or `rust-crypto` is the
-//! crypto backend; with both, `aws-lc` is used. `axum` adds extractors and reads axum's `ConnectInfo`;
-//! `tracing` adds [`TracingAudit`](audit::TracingAudit). A feature adds API and never changes what other
-//! code does.
+//! crypto backend; with both, `aws-lc` is used. `redis` adds `RedisStore`, for every layer that remembers
+//! anything; `axum` adds extractors and reads axum's `ConnectInfo`; `tracing` adds
+//! [`TracingAudit`](audit::TracingAudit). A feature adds API and never changes what other code does.
 
 #![cfg_attr(docsrs, feature(doc_cfg))]
 
@@ -55,7 +57,9 @@ pub mod head;
 pub mod principal;
 pub mod problem;
 pub mod random;
+pub mod replay;
 pub mod secret;
+pub mod store;
 
 #[cfg(feature = "authz")]
 pub mod authz;
@@ -67,8 +71,6 @@ pub mod headers;
 pub mod jwt;
 #[cfg(feature = "rate-limit")]
 pub mod rate_limit;
-#[cfg(any(feature = "rate-limit", feature = "jwt"))]
-pub mod store;
 #[cfg(feature = "tokens")]
 pub mod tokens;
 

@@ -25,6 +25,7 @@ const ROWS: &[&[&str]] = &[
     &["body"],
     &["guard"],
     &["store"],
+    &["replay"],
     &["headers", "rate_limit", "jwt", "authz"],
     &["tokens"],
 ];

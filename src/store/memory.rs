@@ -29,13 +29,14 @@ struct Memory {
 #[derive(Clone, Copy, Debug)]
 #[allow(dead_code, reason = "each feature has its own")]
 pub(crate) enum Domain {
+    Replay,
     RateLimit,
     RefreshTokens,
     Revocation,
 }
 
 impl Domain {
-    const COUNT: usize = 3;
+    const COUNT: usize = 4;
 }
 
 impl MemoryStore {

@@ -1,18 +1,30 @@
 //! What the crate remembers between requests, and the rules that every store obeys.
 //!
-//! Each domain has a trait of its own, of two to five atomic verbs (`RateLimitStore::hit`). One
-//! [`MemoryStore`] implements them all; every layer starts on one and is handed another with `with_store`.
+//! Each domain has a trait of its own, of two to five atomic verbs (`RateLimitStore::hit`,
+//! [`ReplayStore::claim`](crate::replay::ReplayStore::claim)). One [`MemoryStore`] implements them all, and
+//! so does one `RedisStore` (feature `redis`); every layer starts on the first and is handed another with
+//! `with_store`.
 //!
 //! The rules: a verb is atomic under any interleaving; every entry expires; memory is bounded, and what
 //! may be forgotten when it is full (counters, caches) is, while what may not is refused; a store that
 //! cannot answer says so with [`StoreError`] and never guesses.
 
 mod memory;
+#[cfg(feature = "redis")]
+mod redis;
 
 use std::{error::Error, fmt, future::Future, pin::Pin, sync::Arc};
 
 pub(crate) use self::memory::Domain;
 pub use self::memory::MemoryStore;
+#[cfg(feature = "redis")]
+#[allow(
+    unused_imports,
+    reason = "each module with a store of its own uses its part"
+)]
+pub(crate) use self::redis::{Call, Expiry, Key, Script};
+#[cfg(feature = "redis")]
+pub use self::redis::{RedisSentinel, RedisStore};
 
 /// A store's reply: at once, where it needs to wait for nothing, or later.
 ///
@@ -48,8 +60,10 @@ pub struct StoreError {
 pub enum StoreErrorKind {
     /// It did not answer in time.
     Timeout,
-    /// It cannot be reached.
+    /// It cannot be reached, or is not ready to serve yet.
     Unreachable,
+    /// It refuses to serve: wrong credentials, a missing permission, a server that may not write.
+    Refused,
     /// It holds as much as it may and must not forget any of it.
     Full,
     /// It answered something that cannot be right.
@@ -84,6 +98,7 @@ impl fmt::Display for StoreError {
         f.write_str(match self.kind {
             StoreErrorKind::Timeout => "the store did not answer in time",
             StoreErrorKind::Unreachable => "the store cannot be reached",
+            StoreErrorKind::Refused => "the store refused to serve",
             StoreErrorKind::Full => "the store is full",
             StoreErrorKind::Corrupt => "the store answered something that cannot be right",
         })

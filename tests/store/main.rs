@@ -1,0 +1,23 @@
+//! The stores: one suite over all of them, and what happens to the one in Redis when Redis fails.
+
+#![allow(
+    clippy::unwrap_used,
+    reason = "a test that cannot go on should say where"
+)]
+
+mod memory;
+mod replay;
+
+#[cfg(feature = "redis")]
+mod cluster;
+#[cfg(feature = "redis")]
+mod faults;
+#[cfg(feature = "redis")]
+#[path = "../support/redis/mod.rs"]
+mod redis;
+#[cfg(feature = "redis")]
+mod sentinel;
+#[cfg(feature = "redis")]
+mod single;
+#[cfg(feature = "redis")]
+mod urls;

@@ -1,0 +1,41 @@
+//! The store behind Sentinels: the common suite, and a failover.
+
+use std::sync::Arc;
+
+use portcullis::{
+    replay::ReplayStore,
+    store::{RedisSentinel, RedisStore, StoreErrorKind},
+};
+
+use crate::{
+    redis::{RedisSentinels, eventually_async},
+    replay::{self, KEEP, answer, now},
+};
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 4)]
+async fn keeps_its_promises_and_follows_the_master() {
+    let mut set = RedisSentinels::start();
+    let urls = set.urls();
+    let sentinels = RedisSentinel::new(urls.iter().map(String::as_str), RedisSentinels::MASTER);
+    let store = RedisStore::sentinel(&sentinels.database(1)).unwrap();
+    replay::keeps_its_promises(Arc::new(store.clone()), "sentinel").await;
+
+    set.fail_over();
+    let won = eventually_async("the store follows", async || {
+        answer(store.consume(b"after", now(), KEEP)).await.ok()
+    });
+    assert!(won.await);
+    assert!(!answer(store.consume(b"after", now(), KEEP)).await.unwrap());
+
+    // One Sentinel is enough to ask, and one that is down is passed over.
+    set.sentinels[0].kill();
+    let store = RedisStore::sentinel(&RedisSentinel::new(
+        urls.iter().map(String::as_str),
+        RedisSentinels::MASTER,
+    ));
+    store.unwrap().ping().await.unwrap();
+
+    let unknown = RedisSentinel::new(urls.iter().map(String::as_str), "nobody");
+    let error = RedisStore::sentinel(&unknown).unwrap().ping().await;
+    assert_eq!(error.unwrap_err().kind(), StoreErrorKind::Unreachable);
+}

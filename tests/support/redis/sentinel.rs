@@ -1,0 +1,78 @@
+//! [`RedisSentinels`]: a master, its replica, and three Sentinels that watch them.
+
+use super::{RedisServer, eventually};
+
+pub(crate) struct RedisSentinels {
+    /// The master and its replica, as they were at the start.
+    pub(crate) nodes: Vec<RedisServer>,
+    pub(crate) sentinels: Vec<RedisServer>,
+}
+
+impl RedisSentinels {
+    /// The name under which the Sentinels know the master.
+    pub(crate) const MASTER: &str = "main";
+
+    /// Sentinels that agree, and a replica that can take over.
+    pub(crate) fn start() -> Self {
+        let master = RedisServer::start_with(&["--repl-diskless-sync-delay", "0"]);
+        let port = master.port().to_string();
+        let replica = RedisServer::start_with(&[
+            "--replicaof",
+            &format!("127.0.0.1 {port}"),
+            "--repl-diskless-sync-delay",
+            "0",
+        ]);
+        eventually("the replica is in step", || {
+            let link = replica
+                .command(&["INFO", "replication"])
+                .field("master_link_status");
+            (link.as_deref() == Some("up")).then_some(())
+        });
+        let name = Self::MASTER;
+        let configuration = format!(
+            "sentinel monitor {name} 127.0.0.1 {port} 2\n\
+             sentinel down-after-milliseconds {name} 1000\n\
+             sentinel failover-timeout {name} 3000\n\
+             sentinel parallel-syncs {name} 1\n"
+        );
+        let sentinels: Vec<_> = (0..3)
+            .map(|_| RedisServer::start_sentinel(&configuration))
+            .collect();
+        for sentinel in &sentinels {
+            eventually("the Sentinels know each other and the replica", || {
+                let known = sentinel.command(&["SENTINEL", "MASTER", name]);
+                let others = known.field("num-other-sentinels")?;
+                let replicas = known.field("num-slaves")?;
+                let flags = known.field("flags")?;
+                (others == "2" && replicas == "1" && flags == "master").then_some(())
+            });
+        }
+        Self {
+            nodes: vec![master, replica],
+            sentinels,
+        }
+    }
+
+    /// The URLs of the Sentinels.
+    pub(crate) fn urls(&self) -> Vec<String> {
+        self.sentinels.iter().map(RedisServer::url).collect()
+    }
+
+    /// Kills the master, and waits until the Sentinels have made the replica the new one.
+    pub(crate) fn fail_over(&mut self) {
+        let port = self.master_port();
+        let of_port = |node: &RedisServer| node.port() == port;
+        let master = self.nodes.iter().position(of_port).expect("one of ours");
+        self.nodes[master].kill();
+        eventually("another master", || {
+            (self.master_port() != port).then_some(())
+        });
+    }
+
+    /// The master's port, as the first Sentinel sees it.
+    pub(crate) fn master_port(&self) -> u16 {
+        let address =
+            self.sentinels[0].command(&["SENTINEL", "GET-MASTER-ADDR-BY-NAME", Self::MASTER]);
+        address.list()[1].text().parse().expect("a port")
+    }
+}

@@ -1,0 +1,258 @@
+//! [`RedisServer`]: one process.
+
+use std::{
+    fs,
+    io::{BufRead, BufReader},
+    net::TcpListener,
+    path::{Path, PathBuf},
+    process::{Child, Command, Stdio},
+    sync::atomic::{AtomicUsize, Ordering},
+};
+
+use super::{
+    eventually,
+    wire::{self, Answer},
+};
+
+/// A `redis-server` of its own, empty, on a free port of the loopback interface.
+pub(crate) struct RedisServer {
+    arguments: Vec<String>,
+    password: Option<String>,
+    port: u16,
+    folder: PathBuf,
+    process: Option<Process>,
+}
+
+/// The shell that started the server, and kills it when its standard input is closed: by a drop, or by the
+/// end of this process, however it ends.
+struct Process {
+    shell: Child,
+    pid: u32,
+}
+
+const START: &str = r#"
+redis-server "$@" </dev/null >"$LOG" 2>&1 &
+server=$!
+echo "$server"
+read -r _
+kill -KILL "$server" 2>/dev/null
+wait "$server" 2>/dev/null
+"#;
+
+impl RedisServer {
+    /// A server without persistence, ready to answer.
+    pub(crate) fn start() -> Self {
+        Self::start_with(&[])
+    }
+
+    /// A server that asks its default user for a password.
+    pub(crate) fn start_with_password(password: &str) -> Self {
+        let mut server = Self::new(&["--requirepass", password, "--masterauth", password]);
+        server.password = Some(password.to_owned());
+        server.launch();
+        server
+    }
+
+    /// A server with these options besides.
+    pub(crate) fn start_with(options: &[&str]) -> Self {
+        let mut server = Self::new(options);
+        server.launch();
+        server
+    }
+
+    fn new(options: &[&str]) -> Self {
+        Self {
+            arguments: options.iter().map(|option| (*option).to_owned()).collect(),
+            password: None,
+            port: 0,
+            folder: new_folder(),
+            process: None,
+        }
+    }
+
+    /// A Sentinel, which takes its configuration from a file that it also writes.
+    pub(super) fn start_sentinel(configuration: &str) -> Self {
+        let mut server = Self::new(&[]);
+        let file = server.folder.join("sentinel.conf");
+        fs::write(&file, configuration).unwrap();
+        server.arguments = vec![file.to_str().unwrap().to_owned(), "--sentinel".to_owned()];
+        server.launch();
+        server
+    }
+
+    fn launch(&mut self) {
+        for _ in 0..10 {
+            // Free now, and maybe taken by the time the server asks for it: then another.
+            self.port = free_port();
+            if self.try_launch() {
+                return;
+            }
+        }
+        panic!("redis-server does not start: {}", self.log());
+    }
+
+    fn try_launch(&mut self) -> bool {
+        let installed = Command::new("sh")
+            .args(["-c", "command -v redis-server"])
+            .stdout(Stdio::null())
+            .status();
+        assert!(
+            installed.is_ok_and(|status| status.success()),
+            "this test starts redis-server, which is not installed: run tests/run.sh, or install the package \
+             `redis-server` (Debian, Ubuntu: sudo apt-get install redis-server)"
+        );
+        let (port, folder) = (self.port.to_string(), self.folder.clone());
+        let folder = folder.to_str().unwrap();
+        let mut shell = Command::new("sh")
+            .args(["-c", START, "sh"])
+            // The options' file comes first, if there is one.
+            .args(&self.arguments)
+            .args(["--bind", "127.0.0.1", "--port", &port, "--dir", folder])
+            .args(["--save", "", "--appendonly", "no", "--daemonize", "no"])
+            .env("LOG", self.folder.join("log"))
+            .stdin(Stdio::piped())
+            .stdout(Stdio::piped())
+            .spawn()
+            .unwrap();
+        let mut pid = String::new();
+        BufReader::new(shell.stdout.take().unwrap())
+            .read_line(&mut pid)
+            .unwrap();
+        let pid = pid.trim().parse().unwrap();
+        self.process = Some(Process { shell, pid });
+        let ready = eventually("redis-server answers or ends", || {
+            if !is_alive(pid) {
+                return Some(false);
+            }
+            match self.try_command(&["PING"]) {
+                Ok(Answer::Text(_)) => Some(true),
+                _ => None,
+            }
+        });
+        // Whoever answered on that port must be this one.
+        let ready = ready && is_alive(pid) && {
+            let own = self.command(&["INFO", "server"]).field("process_id");
+            own == Some(pid.to_string())
+        };
+        if !ready {
+            self.kill();
+        }
+        ready
+    }
+
+    pub(crate) fn port(&self) -> u16 {
+        self.port
+    }
+
+    /// `redis://127.0.0.1:<port>`, with the password if it has one.
+    pub(crate) fn url(&self) -> String {
+        match &self.password {
+            Some(password) => format!("redis://:{password}@127.0.0.1:{}", self.port),
+            None => format!("redis://127.0.0.1:{}", self.port),
+        }
+    }
+
+    /// Asks the server something, apart from the connections under test.
+    pub(crate) fn command(&self, command: &[&str]) -> Answer {
+        match self.try_command(command) {
+            Ok(Answer::Error(error)) => panic!("{command:?}: {error}"),
+            Ok(answer) => answer,
+            Err(error) => panic!("{command:?}: {error}"),
+        }
+    }
+
+    pub(crate) fn try_command(&self, command: &[&str]) -> std::io::Result<Answer> {
+        wire::ask(self.port, self.password.as_deref(), command)
+    }
+
+    /// Ends the process at once, as a crash would.
+    pub(crate) fn kill(&mut self) {
+        if let Some(mut process) = self.process.take() {
+            drop(process.shell.stdin.take());
+            let _ = process.shell.wait();
+        }
+    }
+
+    /// Starts it again, empty, on the same port.
+    pub(crate) fn restart(&mut self) {
+        self.kill();
+        // The port was free a moment ago; nobody else was told of it.
+        eventually("the same port again", || self.try_launch().then_some(()));
+    }
+
+    /// Stops the process where it stands: connections stay open and nothing is answered.
+    pub(crate) fn pause(&self) {
+        self.signal("STOP");
+    }
+
+    /// Lets it go on.
+    pub(crate) fn resume(&self) {
+        self.signal("CONT");
+    }
+
+    fn signal(&self, signal: &str) {
+        let process = self.process.as_ref().expect("the server runs");
+        let kill = format!("kill -{signal} {}", process.pid);
+        assert!(
+            Command::new("sh")
+                .args(["-c", &kill])
+                .status()
+                .unwrap()
+                .success()
+        );
+    }
+
+    /// All its keys.
+    pub(crate) fn keys(&self) -> Vec<String> {
+        let keys = self.command(&["KEYS", "*"]);
+        keys.list()
+            .iter()
+            .map(|key| key.text().to_owned())
+            .collect()
+    }
+
+    /// Fails if there is no key at all, or one that stays for ever.
+    pub(crate) fn assert_every_key_expires(&self) {
+        let keys = self.keys();
+        assert!(!keys.is_empty(), "nothing was written");
+        for key in keys {
+            // -2: it has expired since.
+            let left = self.command(&["PTTL", &key]).number();
+            assert!(left > 0 || left == -2, "{key} has no expiry");
+        }
+    }
+
+    fn log(&self) -> String {
+        fs::read_to_string(self.folder.join("log")).unwrap_or_default()
+    }
+}
+
+impl Drop for RedisServer {
+    fn drop(&mut self) {
+        self.kill();
+        let _ = fs::remove_dir_all(&self.folder);
+    }
+}
+
+pub(super) fn free_port() -> u16 {
+    let listener = TcpListener::bind(("127.0.0.1", 0)).unwrap();
+    listener.local_addr().unwrap().port()
+}
+
+fn new_folder() -> PathBuf {
+    static COUNT: AtomicUsize = AtomicUsize::new(0);
+    let count = COUNT.fetch_add(1, Ordering::Relaxed);
+    let name = format!("redis-{}-{count}", std::process::id());
+    let folder = Path::new(env!("CARGO_TARGET_TMPDIR")).join(name);
+    let _ = fs::remove_dir_all(&folder);
+    fs::create_dir_all(&folder).unwrap();
+    folder
+}
+
+fn is_alive(pid: u32) -> bool {
+    let alive = format!("kill -0 {pid} 2>/dev/null");
+    Command::new("sh")
+        .args(["-c", &alive])
+        .status()
+        .is_ok_and(|status| status.success())
+}
