@@ -63,7 +63,8 @@ pub mod store;
 
 #[cfg(feature = "authz")]
 pub mod authz;
-#[cfg(feature = "jwt")]
+#[cfg(any(feature = "jwt", feature = "webhook"))]
+#[cfg_attr(not(feature = "jwt"), allow(dead_code, unused_imports))]
 mod crypto;
 #[cfg(feature = "headers")]
 pub mod headers;
@@ -73,6 +74,8 @@ pub mod jwt;
 pub mod rate_limit;
 #[cfg(feature = "tokens")]
 pub mod tokens;
+#[cfg(feature = "webhook")]
+pub mod webhook;
 
 /// The README's example compiles.
 #[cfg(all(doctest, feature = "full"))]

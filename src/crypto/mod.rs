@@ -27,7 +27,8 @@ pub(crate) mod mac;
 mod pss;
 #[cfg(all(feature = "rust-crypto", any(test, not(feature = "aws-lc"))))]
 mod rust_crypto;
-#[cfg(feature = "tokens")]
+#[cfg(any(feature = "tokens", feature = "webhook"))]
+#[cfg_attr(not(feature = "tokens"), allow(dead_code))]
 mod sign;
 mod siphash;
 #[cfg(all(test, feature = "aws-lc", feature = "rust-crypto"))]
@@ -39,8 +40,10 @@ mod without;
 use self::aws_lc as backend;
 #[cfg(all(feature = "rust-crypto", not(feature = "aws-lc")))]
 use self::rust_crypto as backend;
+#[cfg(any(feature = "tokens", feature = "webhook"))]
+pub(crate) use self::sign::Signer;
 #[cfg(feature = "tokens")]
-pub(crate) use self::sign::{MacKey, RsaNumbers, SignFault, Signer};
+pub(crate) use self::sign::{MacKey, RsaNumbers, SignFault};
 pub(crate) use self::siphash::SipKey;
 #[cfg(not(any(feature = "aws-lc", feature = "rust-crypto")))]
 use self::without as backend;

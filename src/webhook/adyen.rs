@@ -1,0 +1,134 @@
+//! What Adyen signs of a payment notification: some members of each of its items.
+
+use std::fmt;
+
+use serde::de::{Deserializer, MapAccess, SeqAccess, Visitor};
+use serde_json::{Map, Value};
+
+use super::error::WebhookErrorKind;
+
+/// The signed text of an item, and the signature that stands in it.
+pub(super) struct Item {
+    pub(super) signed: String,
+    pub(super) signature: String,
+}
+
+/// The items of a notification, at least one.
+pub(super) fn items(body: &[u8]) -> Result<Vec<Item>, WebhookErrorKind> {
+    let malformed = WebhookErrorKind::BodyMalformed;
+    let body = read(body).ok_or(malformed)?;
+    let items = body["notificationItems"].as_array().ok_or(malformed)?;
+    if items.is_empty() {
+        return Err(malformed);
+    }
+    items
+        .iter()
+        .map(|item| {
+            let item = &item["NotificationRequestItem"];
+            let signature = item["additionalData"]["hmacSignature"]
+                .as_str()
+                .ok_or(WebhookErrorKind::SignatureMissing)?;
+            Ok(Item {
+                signed: signed(item).ok_or(malformed)?,
+                signature: signature.to_owned(),
+            })
+        })
+        .collect()
+}
+
+fn signed(item: &Value) -> Option<String> {
+    if !item.is_object() {
+        return None;
+    }
+    let members = [
+        &item["pspReference"],
+        &item["originalReference"],
+        &item["merchantAccountCode"],
+        &item["merchantReference"],
+        &item["amount"]["value"],
+        &item["amount"]["currency"],
+        &item["eventCode"],
+        &item["success"],
+    ];
+    let texts: Option<Vec<String>> = members
+        .into_iter()
+        .map(|member| match member {
+            Value::Null => Some(String::new()),
+            Value::String(text) => Some(text.clone()),
+            Value::Bool(_) | Value::Number(_) => Some(member.to_string()),
+            Value::Array(_) | Value::Object(_) => None,
+        })
+        .collect();
+    Some(texts?.join(":"))
+}
+
+/// Reads a JSON text; none if it is no JSON, or if an object of it has a member twice: whoever reads the
+/// body next may take the other one.
+fn read(body: &[u8]) -> Option<Value> {
+    let mut reader = serde_json::Deserializer::from_slice(body);
+    let value = reader.deserialize_any(Strict).ok()?;
+    reader.end().ok()?;
+    Some(value)
+}
+
+/// Makes a value of whatever comes.
+struct Strict;
+
+impl<'de> serde::de::DeserializeSeed<'de> for Strict {
+    type Value = Value;
+
+    fn deserialize<D: Deserializer<'de>>(self, reader: D) -> Result<Value, D::Error> {
+        reader.deserialize_any(self)
+    }
+}
+
+impl<'de> Visitor<'de> for Strict {
+    type Value = Value;
+
+    fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("JSON without repeated members")
+    }
+
+    fn visit_unit<E>(self) -> Result<Value, E> {
+        Ok(Value::Null)
+    }
+
+    fn visit_bool<E>(self, value: bool) -> Result<Value, E> {
+        Ok(value.into())
+    }
+
+    fn visit_i64<E>(self, value: i64) -> Result<Value, E> {
+        Ok(value.into())
+    }
+
+    fn visit_u64<E>(self, value: u64) -> Result<Value, E> {
+        Ok(value.into())
+    }
+
+    fn visit_f64<E>(self, value: f64) -> Result<Value, E> {
+        Ok(value.into())
+    }
+
+    fn visit_str<E>(self, value: &str) -> Result<Value, E> {
+        Ok(value.into())
+    }
+
+    fn visit_seq<A: SeqAccess<'de>>(self, mut items: A) -> Result<Value, A::Error> {
+        let mut array = Vec::new();
+        while let Some(item) = items.next_element_seed(Self)? {
+            array.push(item);
+        }
+        Ok(Value::Array(array))
+    }
+
+    fn visit_map<A: MapAccess<'de>>(self, mut members: A) -> Result<Value, A::Error> {
+        let mut object = Map::new();
+        while let Some(name) = members.next_key::<String>()? {
+            let value = members.next_value_seed(Self)?;
+            if object.insert(name, value).is_some() {
+                return Err(serde::de::Error::custom("a member is there twice"));
+            }
+        }
+        Ok(Value::Object(object))
+    }
+}

@@ -1,0 +1,344 @@
+//! The check of one delivery: the hash runs while the body comes in.
+
+use std::time::SystemTime;
+
+use super::{
+    adyen,
+    encoding::{Decoded, SignatureEncoding, to_hex},
+    error::WebhookErrorKind,
+    form,
+    key::Key,
+    received::Received,
+    scheme::{Signed, WebhookScheme},
+    template::{Part, Template},
+    url::PublicUrl,
+    verifier::Keys,
+};
+use crate::{
+    crypto::{
+        der_signature,
+        mac::{Mac, Tag},
+        sha256,
+    },
+    secret::Secret,
+};
+
+/// How many MACs are kept without the heap: a secret and the one that takes its place.
+const IN_PLACE: usize = 2;
+
+/// A check on its way. It holds nothing of the header, so that it can lie beside it.
+pub(super) struct State {
+    pub(super) time: Option<SystemTime>,
+    macs: Macs,
+}
+
+/// What a delivery was found to be.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Found {
+    /// The secret that it was signed with.
+    pub(super) secret: usize,
+    /// Stands for the delivery in a replay store.
+    pub(super) replay_key: [u8; 32],
+}
+
+/// One MAC for each key that has one.
+#[derive(Default)]
+struct Macs {
+    in_place: [Option<Mac>; IN_PLACE],
+    more: Vec<Option<Mac>>,
+}
+
+impl Macs {
+    fn begin(keys: &[Key]) -> Self {
+        let mac = |key: &Key| match key {
+            Key::Mac(key) => Some(key.begin()),
+            _ => None,
+        };
+        let mut keys = keys.iter();
+        Self {
+            in_place: std::array::from_fn(|_| keys.next().and_then(mac)),
+            more: keys.map(mac).collect(),
+        }
+    }
+
+    fn update(&mut self, piece: &[u8]) {
+        for mac in self.in_place.iter_mut().chain(&mut self.more).flatten() {
+            mac.update(piece);
+        }
+    }
+
+    /// The tags with the places of their keys.
+    fn finish(self) -> impl Iterator<Item = (usize, Tag)> {
+        self.in_place
+            .into_iter()
+            .chain(self.more)
+            .enumerate()
+            .filter_map(|(at, mac)| Some((at, mac?.finish())))
+    }
+}
+
+impl State {
+    /// Looks at what can be looked at before the body: cheap refusals come first.
+    pub(super) fn begin(
+        keys: &Keys,
+        received: &Received<'_>,
+        now: SystemTime,
+    ) -> Result<Self, WebhookErrorKind> {
+        let Keys { scheme, keys, .. } = keys;
+        let time = received.time(scheme, now)?;
+        if received.signatures.is_some() {
+            received.each_signature(scheme, |_, _| ())?;
+        }
+        let mut macs = Macs::default();
+        if let Signed::Template(template) = &scheme.signed {
+            macs = Macs::begin(keys);
+            each_piece(&template.before, scheme, received, |piece| {
+                macs.update(piece);
+            });
+        }
+        Ok(Self { time, macs })
+    }
+
+    /// Takes the next piece of the body.
+    pub(super) fn update(&mut self, piece: &[u8]) {
+        self.macs.update(piece);
+    }
+
+    /// Decides. `body` is the whole body, and only looked at where [`Keys::needs_whole_body`].
+    pub(super) fn finish(
+        mut self,
+        keys: &Keys,
+        received: &Received<'_>,
+        body: &[u8],
+    ) -> Result<Found, WebhookErrorKind> {
+        let Keys { scheme, keys, .. } = keys;
+        let mut found = match &scheme.signed {
+            Signed::Template(template) => {
+                each_piece(&template.after, scheme, received, |piece| {
+                    self.macs.update(piece);
+                });
+                by_template(self.macs, template, scheme, keys, received, body)
+            }
+            Signed::Twilio => twilio(scheme, keys, received, body),
+            Signed::Adyen => adyen(scheme, keys, received, body),
+        }?;
+        if let Some(id) = received.id.filter(|_| scheme.trusts_id()) {
+            found.replay_key = digest("id", id.as_bytes());
+        }
+        Ok(found)
+    }
+}
+
+/// The pieces of a signed text on one side of the body.
+fn each_piece(
+    parts: &[Part],
+    scheme: &WebhookScheme,
+    received: &Received<'_>,
+    mut see: impl FnMut(&[u8]),
+) {
+    for part in parts {
+        match part {
+            Part::Literal(text) => see(text.as_bytes()),
+            Part::Timestamp => see(received.timestamp.unwrap_or_default().as_bytes()),
+            Part::Id => see(received.id.unwrap_or_default().as_bytes()),
+            Part::Url => {
+                let pieces = scheme.url.as_ref().map(|url| url.pieces(received.query));
+                for piece in pieces.into_iter().flatten() {
+                    see(piece.as_bytes());
+                }
+            }
+        }
+    }
+}
+
+/// A digest that nobody can take for the digest of something else.
+fn digest(what: &str, content: &[u8]) -> [u8; 32] {
+    // Content is at most a body; it is hashed first so that a short text is put together.
+    let content = sha256(content);
+    let mut text = [0; 40];
+    let what = what.as_bytes();
+    let length = what.len().min(8);
+    text[..length].copy_from_slice(&what[..length]);
+    text[8..].copy_from_slice(&content);
+    sha256(&text)
+}
+
+/// Whether any signature in the field is the tag: every one of them is compared.
+fn lists(
+    scheme: &WebhookScheme,
+    received: &Received<'_>,
+    tag: &Tag,
+) -> Result<bool, WebhookErrorKind> {
+    let mut matched = false;
+    received.each_signature(scheme, |is_public, text| {
+        let signature = (!is_public).then(|| scheme.encoding.decode(text)).flatten();
+        matched |= signature.is_some_and(|signature| tag.is(signature.bytes()));
+    })?;
+    Ok(matched)
+}
+
+fn by_template(
+    macs: Macs,
+    template: &Template,
+    scheme: &WebhookScheme,
+    keys: &[Key],
+    received: &Received<'_>,
+    body: &[u8],
+) -> Result<Found, WebhookErrorKind> {
+    let (mut secret, mut replay_key) = (None, None);
+    for (at, tag) in macs.finish() {
+        // The tag of the first secret stands for the delivery whichever secret it was signed with.
+        replay_key.get_or_insert_with(|| digest("mac", tag.expose()));
+        let matched = lists(scheme, received, &tag)?;
+        secret = secret.or(matched.then_some(at));
+    }
+    let asymmetric = |key: &Key| !matches!(key, Key::Mac(_));
+    if keys.iter().any(asymmetric) {
+        let mut message = Vec::with_capacity(body.len() + 64);
+        each_piece(&template.before, scheme, received, |piece| {
+            message.extend(piece)
+        });
+        message.extend(body);
+        each_piece(&template.after, scheme, received, |piece| {
+            message.extend(piece)
+        });
+        // Not the signature: one of ECDSA can be made into another without the key.
+        replay_key = Some(digest("message", &message));
+        for (at, key) in keys.iter().enumerate().filter(|(_, key)| asymmetric(key)) {
+            let mut matched = false;
+            received.each_signature(scheme, |is_public, text| {
+                matched |= match key {
+                    Key::Bearer(secret) => *secret == Secret::from(text),
+                    _ => is_public && is_signed(key, scheme.encoding, &message, text),
+                };
+            })?;
+            secret = secret.or(matched.then_some(at));
+        }
+    }
+    match (secret, replay_key) {
+        (Some(secret), Some(replay_key)) => Ok(Found { secret, replay_key }),
+        _ => Err(WebhookErrorKind::SignatureInvalid),
+    }
+}
+
+fn is_signed(key: &Key, encoding: SignatureEncoding, message: &[u8], text: &str) -> bool {
+    let Some(signature) = encoding.decode(text) else {
+        return false;
+    };
+    match key {
+        Key::Ed25519(key) => key.verify(message, signature.bytes()),
+        Key::EcdsaP256(key) => der_signature::read_p256(signature.bytes())
+            .is_some_and(|signature| key.verify(message, &signature)),
+        Key::Mac(_) | Key::Bearer(_) => false,
+    }
+}
+
+/// The first key whose tag of the text is accepted; all keys are tried.
+fn first_key(
+    keys: &[Key],
+    text: &[u8],
+    mut accept: impl FnMut(&Tag) -> Result<bool, WebhookErrorKind>,
+) -> Result<Option<usize>, WebhookErrorKind> {
+    let mut secret = None;
+    for (at, key) in keys.iter().enumerate() {
+        let Key::Mac(key) = key else {
+            continue;
+        };
+        let mut mac = key.begin();
+        mac.update(text);
+        let matched = accept(&mac.finish())?;
+        secret = secret.or(matched.then_some(at));
+    }
+    Ok(secret)
+}
+
+/// The text that Twilio signs after the URL, if it covers the body.
+pub(super) fn twilio_parameters(
+    url: &str,
+    is_form: bool,
+    body: &[u8],
+) -> Result<Vec<u8>, WebhookErrorKind> {
+    let query = url.split_once('?').map_or("", |(_, query)| query);
+    let query = query.split('#').next().unwrap_or_default();
+    if let Some(expected) = form::parameter(query, "bodySHA256") {
+        let actual = to_hex(&sha256(body));
+        // Both are public: nothing is learnt from the time that this takes.
+        return (expected == actual)
+            .then(Vec::new)
+            .ok_or(WebhookErrorKind::SignatureInvalid);
+    }
+    match (body, is_form) {
+        ([], _) => Ok(Vec::new()),
+        (form, true) => Ok(form::sorted(form)),
+        // Nothing that is signed says anything about such a body.
+        (_, false) => Err(WebhookErrorKind::BodyMalformed),
+    }
+}
+
+fn twilio(
+    scheme: &WebhookScheme,
+    keys: &[Key],
+    received: &Received<'_>,
+    body: &[u8],
+) -> Result<Found, WebhookErrorKind> {
+    let media_type = received
+        .content_type
+        .and_then(|text| text.split(';').next());
+    let is_form = media_type.is_some_and(|media_type| {
+        media_type
+            .trim()
+            .eq_ignore_ascii_case("application/x-www-form-urlencoded")
+    });
+    let url = scheme
+        .url
+        .as_ref()
+        .map(|url: &PublicUrl| url.with_and_without_port(received.query));
+    let mut secret = None;
+    let mut signed = Vec::new();
+    for url in url.into_iter().flatten() {
+        let parameters = twilio_parameters(&url, is_form, body)?;
+        let text = [url.as_bytes(), &parameters].concat();
+        let matched = first_key(keys, &text, |tag| lists(scheme, received, tag))?;
+        secret = secret.or(matched);
+        if signed.is_empty() {
+            signed = text;
+        }
+    }
+    let replay_key = digest("message", &signed);
+    secret
+        .map(|secret| Found { secret, replay_key })
+        .ok_or(WebhookErrorKind::SignatureInvalid)
+}
+
+fn adyen(
+    scheme: &WebhookScheme,
+    keys: &[Key],
+    received: &Received<'_>,
+    body: &[u8],
+) -> Result<Found, WebhookErrorKind> {
+    if received.signatures.is_some() {
+        let secret = first_key(keys, body, |tag| lists(scheme, received, tag))?;
+        let replay_key = digest("message", body);
+        return secret
+            .map(|secret| Found { secret, replay_key })
+            .ok_or(WebhookErrorKind::SignatureInvalid);
+    }
+    let mut first = None;
+    let mut signed = Vec::new();
+    for item in adyen::items(body)? {
+        let signature = scheme.encoding.decode(&item.signature);
+        let secret = first_key(keys, item.signed.as_bytes(), |tag| {
+            let bytes = signature.as_ref().map_or(&[][..], Decoded::bytes);
+            Ok(tag.is(bytes))
+        })?;
+        let secret = secret.ok_or(WebhookErrorKind::SignatureInvalid)?;
+        first.get_or_insert(secret);
+        signed.push(digest("item", item.signed.as_bytes()));
+    }
+    // In whichever order the items come.
+    signed.sort_unstable();
+    let replay_key = digest("items", signed.as_flattened());
+    first
+        .map(|secret| Found { secret, replay_key })
+        .ok_or(WebhookErrorKind::BodyMalformed)
+}

@@ -1,0 +1,77 @@
+//! What Twilio signs of a form: its parameters, decoded, sorted, each once.
+
+use std::collections::BTreeSet;
+
+/// The sorted names, each followed by its sorted values, of a text of the media type
+/// `application/x-www-form-urlencoded` (WHATWG URL section 5.1). A name comes again before each of its
+/// values; a pair that is there twice counts once.
+pub(super) fn sorted(form: &[u8]) -> Vec<u8> {
+    let pairs: BTreeSet<(Vec<u8>, Vec<u8>)> = form
+        .split(|byte| *byte == b'&')
+        .filter(|pair| !pair.is_empty())
+        .map(|pair| {
+            let end = pair.iter().position(|byte| *byte == b'=');
+            let (name, value) = end.map_or((pair, &[][..]), |at| (&pair[..at], &pair[at + 1..]));
+            (decoded(name), decoded(value))
+        })
+        .collect();
+    pairs
+        .into_iter()
+        .flat_map(|(name, value)| [name, value])
+        .flatten()
+        .collect()
+}
+
+/// The value of a parameter in a query, if it is there once.
+pub(super) fn parameter<'q>(query: &'q str, name: &str) -> Option<&'q str> {
+    let mut values = query
+        .split('&')
+        .filter_map(|pair| pair.split_once('='))
+        .filter(|(named, _)| *named == name)
+        .map(|(_, value)| value);
+    let first = values.next();
+    first.filter(|_| values.next().is_none())
+}
+
+fn decoded(text: &[u8]) -> Vec<u8> {
+    let mut bytes = Vec::with_capacity(text.len());
+    let mut rest = text;
+    while let [first, tail @ ..] = rest {
+        rest = tail;
+        bytes.push(match (first, tail) {
+            (b'+', _) => b' ',
+            (b'%', [high, low, after @ ..]) => match (digit(*high), digit(*low)) {
+                (Some(high), Some(low)) => {
+                    rest = after;
+                    high << 4 | low
+                }
+                _ => b'%',
+            },
+            (byte, _) => *byte,
+        });
+    }
+    bytes
+}
+
+fn digit(byte: u8) -> Option<u8> {
+    char::from(byte).to_digit(16).map(|digit| digit as u8)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::{parameter, sorted};
+
+    #[test]
+    fn parameters_are_decoded_sorted_and_counted_once() {
+        let form = b"To=%2B1800&Body=a+b%26&To=%2B1800&To=%2b1700&Empty=&&Bare&Odd=%zz%4";
+        assert_eq!(sorted(form), b"BareBodya b&EmptyOdd%zz%4To+1700To+1800");
+        assert_eq!(sorted(b""), b"");
+    }
+
+    #[test]
+    fn a_parameter_of_a_query_is_there_once() {
+        assert_eq!(parameter("a=1&b=2", "b"), Some("2"));
+        assert_eq!(parameter("a=1&b=2&b=3", "b"), None);
+        assert_eq!(parameter("", "b"), None);
+    }
+}

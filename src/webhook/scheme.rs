@@ -1,0 +1,370 @@
+//! [`WebhookScheme`]: what a provider sends and what it signs, as data.
+
+use std::{borrow::Cow, time::Duration};
+
+use http::HeaderName;
+
+use super::{
+    encoding::SignatureEncoding,
+    template::{Part, Template},
+    url::PublicUrl,
+};
+use crate::{config::ConfigError, crypto::mac::MacHash};
+
+/// The tolerance of a scheme that names none: what Stripe, Slack and Standard Webhooks recommend.
+const DEFAULT_TOLERANCE: Duration = Duration::from_secs(300);
+
+/// What a provider sends and what it signs: header names, signed text, algorithm, encoding, how several
+/// signatures are listed, the timestamp's unit and tolerance.
+///
+/// It holds no secret. Each provider that the crate knows has a constructor;
+/// [`generic`](WebhookScheme::generic) begins one for any other:
+///
+/// ```
+/// use std::time::{Duration, SystemTime};
+/// use http::HeaderMap;
+/// use portcullis::webhook::{WebhookScheme, WebhookSigner, WebhookVerifier};
+///
+/// # fn main() -> Result<(), Box<dyn std::error::Error>> {
+/// let scheme = WebhookScheme::generic("x-acme-signature")?
+///     .timestamp_header("x-acme-time")?
+///     .template("{timestamp}.{body}")?
+///     .prefix("sha256=")
+///     .tolerance(Duration::from_secs(60));
+/// let now = SystemTime::now();
+/// let headers = WebhookSigner::new(scheme.clone(), "a shared secret")?.sign("", b"{}", now)?;
+/// let verifier = WebhookVerifier::new(scheme, "a shared secret")?;
+/// assert!(verifier.verify(&headers, b"{}", now).is_ok());
+/// assert!(verifier.verify(&headers, b"[]", now).is_err());
+/// assert!(verifier.verify(&headers, b"{}", now + Duration::from_secs(61)).is_err());
+/// # Ok(())
+/// # }
+/// ```
+#[derive(Clone, Debug)]
+#[must_use]
+pub struct WebhookScheme {
+    pub(super) name: &'static str,
+    /// The names that one provider uses, the preferred ones first.
+    pub(super) fields: Vec<Fields>,
+    pub(super) proof: Proof,
+    pub(super) encoding: SignatureEncoding,
+    pub(super) listing: Listing,
+    pub(super) signed: Signed,
+    pub(super) secrets: SecretFormat,
+    pub(super) timestamps: TimestampUnit,
+    pub(super) tolerance: Option<Duration>,
+    pub(super) url: Option<PublicUrl>,
+    pub(super) trusts_unsigned_id: bool,
+}
+
+/// The header fields of one delivery.
+#[derive(Clone, Debug)]
+pub(super) struct Fields {
+    pub(super) signature: HeaderName,
+    pub(super) timestamp: Option<HeaderName>,
+    pub(super) id: Option<HeaderName>,
+}
+
+/// How a delivery is signed.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[non_exhaustive]
+pub enum WebhookAlgorithm {
+    /// HMAC-SHA1 (RFC 2104). Sound as a MAC; for senders that have nothing else.
+    HmacSha1,
+    /// HMAC-SHA256.
+    HmacSha256,
+    /// HMAC-SHA384.
+    HmacSha384,
+    /// HMAC-SHA512.
+    HmacSha512,
+    /// Ed25519 (RFC 8032). The whole body is needed at once.
+    Ed25519,
+    /// ECDSA over P-256 with SHA-256 and signatures in DER (FIPS 186-5). The whole body is needed at once.
+    EcdsaP256,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Proof {
+    Mac(MacHash),
+    Ed25519,
+    EcdsaP256,
+    /// HMAC-SHA256 as `v1` or Ed25519 as `v1a`, by the key that is configured.
+    Standard,
+    /// The field is the secret.
+    Bearer,
+}
+
+/// How signatures stand in their field.
+#[derive(Clone, Debug)]
+pub(super) enum Listing {
+    /// One, after a prefix.
+    One { prefix: Cow<'static, str> },
+    /// `t=1,v1=aa,v1=bb`: pairs, the timestamp among them.
+    Pairs {
+        separator: char,
+        timestamp: Cow<'static, str>,
+        signature: Cow<'static, str>,
+    },
+    /// `v1,aa v1,bb`: parted by spaces, each after its version.
+    Versions {
+        mac: &'static str,
+        public: &'static str,
+    },
+}
+
+/// What is signed.
+#[derive(Clone, Debug)]
+pub(super) enum Signed {
+    Template(Template),
+    /// The URL, then the parameters of a form, or a hash of the body within the URL.
+    Twilio,
+    /// Some members of every item of a JSON text, or the raw body where there is a signature field.
+    Adyen,
+}
+
+/// How a secret is written where it is configured.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[non_exhaustive]
+pub enum SecretFormat {
+    /// The text is the key, byte for byte. White space at its ends is refused: it was copied along.
+    Text,
+    /// The bytes are the key, whatever they are.
+    Bytes,
+    /// The key in hexadecimal.
+    Hex,
+    /// The key in base64 (RFC 4648 section 4), padded or not.
+    Base64,
+}
+
+/// What a timestamp counts since 1970.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[non_exhaustive]
+pub enum TimestampUnit {
+    /// Seconds.
+    Seconds,
+    /// Milliseconds.
+    Milliseconds,
+    /// Seconds up to 10^11 (the year 5138), milliseconds beyond (after March 1973): some providers send
+    /// either.
+    SecondsOrMilliseconds,
+}
+
+impl WebhookScheme {
+    /// Begins a scheme for a provider that the crate does not know: HMAC-SHA256 of the body in lower-case
+    /// hexadecimal, one signature in the field `signature`, without a timestamp.
+    ///
+    /// # Errors
+    ///
+    /// If `signature` is not the name of a header field.
+    pub fn generic(signature: &str) -> Result<Self, ConfigError> {
+        let signature = header_name("signature header", signature)?;
+        Ok(Self::of("generic", signature))
+    }
+
+    /// HMAC-SHA256 of the body in hex.
+    pub(super) fn of(name: &'static str, signature: HeaderName) -> Self {
+        Self {
+            name,
+            fields: vec![Fields {
+                signature,
+                timestamp: None,
+                id: None,
+            }],
+            proof: Proof::Mac(MacHash::Sha256),
+            encoding: SignatureEncoding::Hex,
+            listing: Listing::One {
+                prefix: Cow::Borrowed(""),
+            },
+            signed: Signed::Template(Template {
+                before: Vec::new(),
+                after: Vec::new(),
+            }),
+            secrets: SecretFormat::Text,
+            timestamps: TimestampUnit::Seconds,
+            tolerance: Some(DEFAULT_TOLERANCE),
+            url: None,
+            trusts_unsigned_id: false,
+        }
+    }
+
+    /// The provider's name: `stripe`, `github`; `generic` unless [`named`](Self::named).
+    #[must_use]
+    pub fn name(&self) -> &'static str {
+        self.name
+    }
+
+    /// Replaces the name, which keeps the deliveries of one scheme apart from those of others in a store.
+    pub fn named(mut self, name: &'static str) -> Self {
+        self.name = name;
+        self
+    }
+
+    /// Replaces the algorithm.
+    pub fn algorithm(mut self, algorithm: WebhookAlgorithm) -> Self {
+        self.proof = match algorithm {
+            WebhookAlgorithm::HmacSha1 => Proof::Mac(MacHash::Sha1),
+            WebhookAlgorithm::HmacSha256 => Proof::Mac(MacHash::Sha256),
+            WebhookAlgorithm::HmacSha384 => Proof::Mac(MacHash::Sha384),
+            WebhookAlgorithm::HmacSha512 => Proof::Mac(MacHash::Sha512),
+            WebhookAlgorithm::Ed25519 => Proof::Ed25519,
+            WebhookAlgorithm::EcdsaP256 => Proof::EcdsaP256,
+        };
+        self
+    }
+
+    /// Replaces how signatures are written.
+    pub fn encoding(mut self, encoding: SignatureEncoding) -> Self {
+        self.encoding = encoding;
+        self
+    }
+
+    /// Replaces what stands before the one signature in its field (`sha256=`).
+    pub fn prefix(mut self, prefix: impl Into<Cow<'static, str>>) -> Self {
+        self.listing = Listing::One {
+            prefix: prefix.into(),
+        };
+        self
+    }
+
+    /// Takes the timestamp and any number of signatures from pairs in the one field, as in `t=1,v1=aa`.
+    /// Pairs of other names are ignored.
+    pub fn pairs(
+        mut self,
+        separator: char,
+        timestamp: impl Into<Cow<'static, str>>,
+        signature: impl Into<Cow<'static, str>>,
+    ) -> Self {
+        self.listing = Listing::Pairs {
+            separator,
+            timestamp: timestamp.into(),
+            signature: signature.into(),
+        };
+        self
+    }
+
+    /// Replaces the signed text: `{body}` once, and `{timestamp}`, `{id}`, `{url}` and literal text at will.
+    /// The timestamp and the id are signed as they were sent.
+    ///
+    /// # Errors
+    ///
+    /// If it has no `{body}`, more than one, or a place of another name.
+    pub fn template(mut self, template: &str) -> Result<Self, ConfigError> {
+        self.signed = Signed::Template(Template::parse(template)?);
+        Ok(self)
+    }
+
+    /// Replaces the field that the timestamp is in.
+    ///
+    /// # Errors
+    ///
+    /// If it is not the name of a header field.
+    pub fn timestamp_header(mut self, name: &str) -> Result<Self, ConfigError> {
+        let name = header_name("timestamp header", name)?;
+        for fields in &mut self.fields {
+            fields.timestamp = Some(name.clone());
+        }
+        Ok(self)
+    }
+
+    /// Replaces the field that the delivery's id is in.
+    ///
+    /// # Errors
+    ///
+    /// If it is not the name of a header field.
+    pub fn id_header(mut self, name: &str) -> Result<Self, ConfigError> {
+        let name = header_name("id header", name)?;
+        for fields in &mut self.fields {
+            fields.id = Some(name.clone());
+        }
+        Ok(self)
+    }
+
+    /// Replaces what timestamps count.
+    pub fn timestamp_unit(mut self, unit: TimestampUnit) -> Self {
+        self.timestamps = unit;
+        self
+    }
+
+    /// Replaces how far a timestamp may lie in the past, and as far in the future. It has no meaning for a
+    /// scheme without a timestamp.
+    pub fn tolerance(mut self, tolerance: Duration) -> Self {
+        self.tolerance = Some(tolerance);
+        self
+    }
+
+    /// Accepts deliveries however old: whoever got hold of one can send it again, for ever, as far as the
+    /// replay store does not remember it.
+    pub fn dangerous_without_tolerance(mut self) -> Self {
+        self.tolerance = None;
+        self
+    }
+
+    /// Replaces how secrets are written where they are configured.
+    pub fn secret_format(mut self, format: SecretFormat) -> Self {
+        self.secrets = format;
+        self
+    }
+
+    /// Replaces the URL that the provider was told to call, byte for byte, for schemes that sign it.
+    ///
+    /// If it has no query, that of the request is signed with it.
+    ///
+    /// # Errors
+    ///
+    /// If it is not an absolute `http` or `https` URL.
+    pub fn url(mut self, url: &str) -> Result<Self, ConfigError> {
+        self.url = Some(PublicUrl::new(url)?);
+        Ok(self)
+    }
+
+    /// Tells deliveries apart by their id even though it is not signed: whoever got hold of one delivery can
+    /// send it again under another id.
+    ///
+    /// Without this, deliveries without a signed id are told apart by what is signed, so that two genuine
+    /// ones of the very same content pass for one.
+    pub fn dangerous_trust_unsigned_id(mut self) -> Self {
+        self.trusts_unsigned_id = true;
+        self
+    }
+
+    pub(super) fn template_has(&self, part: &Part) -> bool {
+        matches!(&self.signed, Signed::Template(template) if template.has(part))
+    }
+
+    /// Whether a timestamp comes with every delivery.
+    pub(super) fn has_timestamp(&self) -> bool {
+        matches!(self.listing, Listing::Pairs { .. })
+            || self.fields.iter().any(|fields| fields.timestamp.is_some())
+    }
+
+    /// Whether a delivery's id can be trusted to be the sender's.
+    pub(super) fn trusts_id(&self) -> bool {
+        self.trusts_unsigned_id || self.template_has(&Part::Id)
+    }
+
+    /// Finds what the parts do not say of themselves.
+    pub(super) fn check(&self) -> Result<(), ConfigError> {
+        let names_id = self.fields.iter().all(|fields| fields.id.is_some());
+        let missing = if self.template_has(&Part::Timestamp) && !self.has_timestamp() {
+            Some("the template signs a timestamp: name the header that it is in")
+        } else if self.template_has(&Part::Id) && !names_id {
+            Some("the template signs an id: name the header that it is in")
+        } else if self.url.is_none()
+            && (self.template_has(&Part::Url) || matches!(self.signed, Signed::Twilio))
+        {
+            Some("the scheme signs the URL: configure it")
+        } else if self.has_timestamp() && !self.template_has(&Part::Timestamp) {
+            Some("a timestamp that is not signed says nothing: add it to the template")
+        } else {
+            None
+        };
+        missing.map_or(Ok(()), |why| {
+            Err(ConfigError::new("scheme", self.name, why))
+        })
+    }
+}
+
+fn header_name(setting: &'static str, name: &str) -> Result<HeaderName, ConfigError> {
+    name.parse()
+        .map_err(|_| ConfigError::new(setting, name, "must be the name of a header field"))
+}

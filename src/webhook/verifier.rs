@@ -1,0 +1,280 @@
+//! [`WebhookVerifier`]: whether a delivery is its provider's.
+
+use std::{
+    fmt,
+    sync::Arc,
+    time::{Duration, SystemTime},
+};
+
+use http::HeaderMap;
+
+use super::{
+    check::{Found, State},
+    error::WebhookError,
+    key::Key,
+    received::Received,
+    scheme::{Signed, WebhookScheme},
+};
+use crate::{config::ConfigError, head::RequestHead, secret::Secret};
+
+/// Verifies deliveries of one scheme, with one or several secrets.
+///
+/// It needs no server: [`verify`](Self::verify) takes the header, the body as it came over the wire, and
+/// the time. Cloning it costs a counter.
+///
+/// ```
+/// use http::{HeaderMap, HeaderValue};
+/// use portcullis::webhook::{WebhookErrorKind, WebhookScheme, WebhookVerifier};
+/// use std::time::SystemTime;
+///
+/// // The example of GitHub's documentation.
+/// let verifier = WebhookVerifier::new(WebhookScheme::github(), "It's a Secret to Everybody")?;
+/// let mut headers = HeaderMap::new();
+/// headers.insert("x-hub-signature-256", HeaderValue::from_static(
+///     "sha256=757107ea0eb2509fc211221cce984b8a37570b6d7586c22c46f4379c8b043e17",
+/// ));
+/// assert!(verifier.verify(&headers, b"Hello, World!", SystemTime::now()).is_ok());
+/// let error = verifier.verify(&headers, b"Hello, World?", SystemTime::now()).unwrap_err();
+/// assert_eq!(error.kind(), WebhookErrorKind::SignatureInvalid);
+/// # Ok::<(), portcullis::config::ConfigError>(())
+/// ```
+#[derive(Clone)]
+#[must_use]
+pub struct WebhookVerifier(Arc<Keys>);
+
+pub(super) struct Keys {
+    pub(super) scheme: WebhookScheme,
+    pub(super) keys: Vec<Key>,
+    /// What the keys were read from, to add another one to them.
+    secrets: Vec<Secret>,
+}
+
+impl Keys {
+    fn new(scheme: WebhookScheme, secrets: Vec<Secret>) -> Result<Self, ConfigError> {
+        scheme.check()?;
+        let keys = secrets.iter().map(|secret| Key::read(&scheme, secret));
+        let keys = keys.collect::<Result<_, _>>()?;
+        Ok(Self {
+            scheme,
+            keys,
+            secrets,
+        })
+    }
+
+    /// Whether the check can do nothing before the last byte.
+    pub(super) fn needs_whole_body(&self) -> bool {
+        !matches!(self.scheme.signed, Signed::Template(_))
+            || self.keys.iter().any(|key| !matches!(key, Key::Mac(_)))
+    }
+}
+
+/// A delivery that is its provider's: genuine and fresh. Whether it came before is not known of it yet.
+#[derive(Clone, Copy, Debug)]
+pub struct WebhookProof<'h> {
+    id: Option<&'h str>,
+    time: Option<SystemTime>,
+    found: Found,
+}
+
+impl<'h> WebhookProof<'h> {
+    /// The delivery's id, where the provider sends one in a header field. Few providers sign it; see
+    /// [`replay_key`](Self::replay_key).
+    #[must_use]
+    pub fn id(&self) -> Option<&'h str> {
+        self.id
+    }
+
+    /// The time that is signed with the body, where one is.
+    #[must_use]
+    pub fn timestamp(&self) -> Option<SystemTime> {
+        self.time
+    }
+
+    /// Which of the verifier's secrets the delivery was signed with, in the order in which they were given,
+    /// from 0.
+    #[must_use]
+    pub fn secret_index(&self) -> usize {
+        self.found.secret
+    }
+
+    /// What stands for the delivery in a replay store: a digest of its id where the id is signed (or
+    /// [trusted](WebhookScheme::dangerous_trust_unsigned_id)), and of what is signed everywhere else, so
+    /// that no change that leaves the signature good makes it another delivery.
+    #[must_use]
+    pub fn replay_key(&self) -> [u8; 32] {
+        self.found.replay_key
+    }
+}
+
+impl WebhookVerifier {
+    /// A verifier of a scheme with one secret, as the provider shows it; a public key, for schemes that
+    /// sign with one.
+    ///
+    /// # Errors
+    ///
+    /// If the secret is empty or not of the scheme's form, or if the scheme lacks something that it signs.
+    pub fn new(scheme: WebhookScheme, secret: impl Into<Secret>) -> Result<Self, ConfigError> {
+        Keys::new(scheme, vec![secret.into()]).map(|keys| Self(Arc::new(keys)))
+    }
+
+    /// Appends another secret, so that one can take the place of another without a gap. The check with two
+    /// allocates no more than the check with one.
+    ///
+    /// # Errors
+    ///
+    /// If the secret is empty or not of the scheme's form.
+    pub fn add_secret(self, secret: impl Into<Secret>) -> Result<Self, ConfigError> {
+        let mut secrets = self.0.secrets.clone();
+        secrets.push(secret.into());
+        Keys::new(self.0.scheme.clone(), secrets).map(|keys| Self(Arc::new(keys)))
+    }
+
+    /// The scheme.
+    pub fn scheme(&self) -> &WebhookScheme {
+        &self.0.scheme
+    }
+
+    /// Whether deliveries can only be checked once their whole body is there: signatures of public keys,
+    /// and the schemes that say so. All others are hashed as they come in.
+    #[must_use]
+    pub fn needs_whole_body(&self) -> bool {
+        self.0.needs_whole_body()
+    }
+
+    /// Checks a delivery whose body is there.
+    ///
+    /// `body` is the exact bytes that came: a body that was parsed and written again is another one.
+    ///
+    /// # Errors
+    ///
+    /// Says why it is not accepted.
+    pub fn verify<'h>(
+        &self,
+        headers: &'h HeaderMap,
+        body: &[u8],
+        now: SystemTime,
+    ) -> Result<WebhookProof<'h>, WebhookError> {
+        let received = Received::read(&self.0.scheme, headers, None)?;
+        let mut state = State::begin(&self.0, &received, now)?;
+        state.update(body);
+        self.decide(state, &received, body)
+    }
+
+    /// Begins the check of a delivery whose body comes in pieces. What can be refused without the body is
+    /// refused here.
+    ///
+    /// # Errors
+    ///
+    /// Says why it is not accepted.
+    pub fn begin<'h>(
+        &self,
+        headers: &'h HeaderMap,
+        now: SystemTime,
+    ) -> Result<WebhookCheck<'h>, WebhookError> {
+        self.begin_with(headers, None, now)
+    }
+
+    /// As [`begin`](Self::begin), with the query of the request's target for the schemes that sign it.
+    ///
+    /// # Errors
+    ///
+    /// Says why it is not accepted.
+    pub fn begin_request<'h>(
+        &self,
+        request: RequestHead<'h>,
+        now: SystemTime,
+    ) -> Result<WebhookCheck<'h>, WebhookError> {
+        self.begin_with(request.headers(), request.uri().query(), now)
+    }
+
+    fn begin_with<'h>(
+        &self,
+        headers: &'h HeaderMap,
+        query: Option<&'h str>,
+        now: SystemTime,
+    ) -> Result<WebhookCheck<'h>, WebhookError> {
+        let received = Received::read(&self.0.scheme, headers, query)?;
+        let state = State::begin(&self.0, &received, now)?;
+        let body = self.needs_whole_body().then(Vec::new);
+        Ok(WebhookCheck {
+            verifier: self.clone(),
+            received,
+            state,
+            body,
+        })
+    }
+
+    pub(super) fn keys(&self) -> &Keys {
+        &self.0
+    }
+
+    pub(super) fn decide<'h>(
+        &self,
+        state: State,
+        received: &Received<'h>,
+        body: &[u8],
+    ) -> Result<WebhookProof<'h>, WebhookError> {
+        let time = state.time;
+        let found = state.finish(&self.0, received, body)?;
+        Ok(WebhookProof {
+            id: received.id,
+            time,
+            found,
+        })
+    }
+
+    /// How long a delivery can pass for fresh, from its earliest moment to its last; none for ever.
+    pub(super) fn fresh_for(&self) -> Option<Duration> {
+        let scheme = &self.0.scheme;
+        let tolerance = scheme.tolerance.filter(|_| scheme.has_timestamp())?;
+        Some(tolerance.saturating_mul(2))
+    }
+}
+
+impl fmt::Debug for WebhookVerifier {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("WebhookVerifier")
+            .field("scheme", &self.0.scheme)
+            .field("keys", &self.0.keys)
+            .finish()
+    }
+}
+
+/// The check of a delivery whose body comes in pieces.
+///
+/// Where the [whole body](WebhookVerifier::needs_whole_body) is needed it is collected; bound it before it
+/// gets here.
+pub struct WebhookCheck<'h> {
+    verifier: WebhookVerifier,
+    received: Received<'h>,
+    state: State,
+    body: Option<Vec<u8>>,
+}
+
+impl<'h> WebhookCheck<'h> {
+    /// Takes the next piece of the body.
+    pub fn update(&mut self, piece: &[u8]) {
+        self.state.update(piece);
+        if let Some(body) = &mut self.body {
+            body.extend_from_slice(piece);
+        }
+    }
+
+    /// Decides.
+    ///
+    /// # Errors
+    ///
+    /// Says why the delivery is not accepted.
+    pub fn finish(self) -> Result<WebhookProof<'h>, WebhookError> {
+        let body = self.body.unwrap_or_default();
+        self.verifier.decide(self.state, &self.received, &body)
+    }
+}
+
+impl fmt::Debug for WebhookCheck<'_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("WebhookCheck")
+            .field("verifier", &self.verifier)
+            .finish_non_exhaustive()
+    }
+}
