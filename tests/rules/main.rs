@@ -13,3 +13,5 @@ mod jwt;
 mod logs;
 #[cfg(feature = "rate-limit")]
 mod rate_limit;
+#[cfg(all(feature = "tokens", feature = "authz"))]
+mod tokens;

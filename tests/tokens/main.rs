@@ -11,5 +11,7 @@ mod mint;
 
 mod issue;
 mod keys;
+mod mapping;
 mod refresh;
+mod revocation;
 mod stores;
