@@ -72,6 +72,8 @@ pub mod headers;
 pub mod jwt;
 #[cfg(feature = "rate-limit")]
 pub mod rate_limit;
+#[cfg(feature = "test-util")]
+pub mod test_util;
 #[cfg(feature = "tokens")]
 pub mod tokens;
 #[cfg(feature = "webhook")]

@@ -28,6 +28,7 @@ const ROWS: &[&[&str]] = &[
     &["replay"],
     &["headers", "rate_limit", "jwt", "authz"],
     &["tokens"],
+    &["test_util"],
 ];
 
 /// Past this many lines there are two things in a file.

@@ -171,7 +171,6 @@ impl TokenIssuer {
     }
 
     /// A service that answers with the key set as it is at each request.
-    #[must_use]
     pub fn jwks_service(&self) -> JwksService {
         JwksService::new(Arc::clone(&self.keys))
     }

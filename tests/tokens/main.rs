@@ -15,3 +15,5 @@ mod mapping;
 mod refresh;
 mod revocation;
 mod stores;
+#[cfg(feature = "test-util")]
+mod test_issuer;

@@ -13,6 +13,10 @@ use zeroize::Zeroizing;
 
 use super::{Hash, RsaNumbers, SignFault};
 
+#[allow(
+    clippy::large_enum_variant,
+    reason = "one a key, which lives as long as the program"
+)]
 pub(super) enum Signer {
     Hmac(hmac::Key),
     P256(EcdsaKeyPair),

@@ -218,7 +218,7 @@ impl Parts {
         self.write(&mut bytes[..LENGTH - 16]);
         bytes[LENGTH - 16..].copy_from_slice(&self.tag(key));
         RefreshToken {
-            text: URL_SAFE_NO_PAD.encode(&*bytes),
+            text: URL_SAFE_NO_PAD.encode(*bytes),
             family: self.family,
             generation: self.generation,
         }
