@@ -22,6 +22,7 @@
 //! - [`principal`]: who is asking, whichever way it was proven.
 //! - [`store`], [`replay`]: what is remembered between requests, in memory or in Redis, and that nothing
 //!   single-use is used twice.
+//! - [`fetch`]: what is asked of other servers (key sets), and where it may connect to.
 //! - [`clock`], [`secret`], [`random`], [`config`]: time, secrets, randomness, and configuration errors.
 //!
 //! Every check is also a plain function of its input and the time, to be called without tower:
@@ -41,8 +42,10 @@
 //!
 //! One for each module, as the table says; `full` is all of them. `aws-lc` (default) or `rust-crypto` is the
 //! crypto backend; with both, `aws-lc` is used. `redis` adds `RedisStore`, for every layer that remembers
-//! anything; `axum` adds extractors and reads axum's `ConnectInfo`; `tracing` adds
-//! [`TracingAudit`](audit::TracingAudit). A feature adds API and never changes what other code does.
+//! anything; `fetch` adds [`RemoteJwks`](jwt::RemoteJwks), keys that are fetched, and `http-client` the
+//! [`HttpClient`](fetch::HttpClient) that fetches them; `axum` adds extractors and reads axum's
+//! `ConnectInfo`; `tracing` adds [`TracingAudit`](audit::TracingAudit). A feature adds API and never changes
+//! what other code does.
 
 #![cfg_attr(docsrs, feature(doc_cfg))]
 
@@ -66,6 +69,8 @@ pub mod authz;
 #[cfg(any(feature = "jwt", feature = "webhook"))]
 #[cfg_attr(not(feature = "jwt"), allow(dead_code, unused_imports))]
 mod crypto;
+#[cfg(feature = "fetch")]
+pub mod fetch;
 #[cfg(feature = "headers")]
 pub mod headers;
 #[cfg(feature = "jwt")]

@@ -24,6 +24,7 @@ const ROWS: &[&[&str]] = &[
     &["audit"],
     &["body"],
     &["guard"],
+    &["fetch"],
     &["store"],
     &["replay"],
     &["headers", "rate_limit", "jwt", "authz"],

@@ -76,6 +76,8 @@ mod layer;
 mod mapping;
 mod memo;
 mod names;
+#[cfg(feature = "fetch")]
+mod remote;
 mod revocation;
 mod source;
 mod verifier;
@@ -86,6 +88,8 @@ pub(crate) fn read_json(text: &[u8]) -> Option<serde_json::Value> {
     json::read(text)
 }
 
+#[cfg(feature = "fetch")]
+pub use self::remote::{JwksError, JwksErrorKind, JwksEvent, RemoteJwks, RemoteJwksBuilder};
 pub use self::{
     algorithm::Algorithm,
     builder::{JwtVerifierBuilder, WantsAudience, WantsIssuer},
