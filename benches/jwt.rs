@@ -2,8 +2,9 @@
 //!
 //! A token of 8 claims, five of them strings, goes through the whole layer: `Authorization` to claims and
 //! principal in the extensions, inner service included. Beside it runs what cannot be saved: the backend's
-//! own check of the same signature, its key made ready once. That layer remembers no tokens; another, as it
-//! comes, sees 1,000 tokens in rotation.
+//! own check of the same signature, its key made ready once. That layer remembers no tokens. Another, as it
+//! comes, sees 1,000 tokens in rotation; a third sees them too and has room for so few that none is ever
+//! remembered when it comes again.
 //!
 //! What the layer allocates is counted by a test (`tests/jwt/allocations.rs`): a counting allocator would
 //! slow everything down here.
@@ -44,6 +45,11 @@ macro_rules! names {
             concat!("raw ", $name),
             concat!("layer ", $name),
             concat!("layer ", $name, ", 1,000 tokens in rotation"),
+            concat!(
+                "layer ",
+                $name,
+                ", room for 100 of 1,000 tokens in rotation"
+            ),
             concat!("added by layer ", $name, ", 1,000 tokens in rotation"),
         )
     };
@@ -51,7 +57,7 @@ macro_rules! names {
 
 fn main() -> io::Result<()> {
     let mut figures = Figures::new("jwt");
-    for (algorithm, raw_name, layer_name, again_name, added_name) in [
+    for (algorithm, raw_name, layer_name, again_name, in_vain_name, added_name) in [
         names!(Hs256, "HS256"),
         names!(Rs256, "RS256"),
         names!(Es256, "ES256"),
@@ -72,6 +78,7 @@ fn main() -> io::Result<()> {
             || service_fn(async |request: Request<()>| Ok::<_, Infallible>(respond(request)));
         let verifier = mint::verifier(algorithm);
         let mut guarded = JwtAuthLayer::new(verifier.clone().without_cache()).layer(inner());
+        let mut in_vain = JwtAuthLayer::new(verifier.clone().cache_capacity(100)).layer(inner());
         let mut remembering = JwtAuthLayer::new(verifier).layer(inner());
         let (mut bare, mut bare_again) = (inner(), inner());
         for _ in 0..2 * tokens.len() {
@@ -86,12 +93,14 @@ fn main() -> io::Result<()> {
             Contender::new(layer_name, || finish(guarded.call(one())).status()),
             Contender::new(BARE, || finish(bare.call(one())).status()),
             Contender::new(again_name, || finish(remembering.call(all())).status()),
+            Contender::new(in_vain_name, || finish(in_vain.call(all())).status()),
             Contender::new(BARE_AGAIN, || finish(bare_again.call(all())).status()),
         ]);
         figures.add_median(&rounds, raw_name, None);
         figures.add_median(&rounds, layer_name, Some(raw_name));
         figures.add_median(&rounds, BARE, None);
         figures.add_median(&rounds, again_name, Some(raw_name));
+        figures.add_median(&rounds, in_vain_name, Some(layer_name));
         let added = rounds.median(again_name) - rounds.median(BARE_AGAIN);
         figures.add(added_name, added, "ns", None);
     }

@@ -76,12 +76,6 @@ impl Keys {
         self.generation
     }
 
-    /// Whether a token may have a signature that takes longer than looking it up.
-    pub(super) fn may_be_slow(&self) -> bool {
-        let is_slow = |key: &VerifyingKey| !key.algorithm().is_symmetric();
-        self.set.keys().iter().any(is_slow)
-    }
-
     /// The memo for these settings, unless too many others came first.
     pub(super) fn memo(&self, settings: &Settings) -> Option<&Memo> {
         self.memos

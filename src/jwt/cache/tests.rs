@@ -288,25 +288,20 @@ fn a_token_that_is_remembered_dies_with_its_key_and_with_its_time() {
 }
 
 #[test]
-fn tokens_under_secrets_are_not_remembered() {
-    let secret = [7; 32];
-    let text = [r#"{"alg":"HS256"}"#, r#"{"iss":"a","aud":"b","exp":50}"#]
-        .map(|part| base64url::encode(part.as_bytes()));
-    let text = text.join(".");
-    let key = EncodingKey::from_secret(&secret);
-    let signature =
-        jsonwebtoken::crypto::sign(text.as_bytes(), &key, jsonwebtoken::Algorithm::HS256);
-    let token = format!("{text}.{}", signature.expect("it signs"));
-    let verifier = JwtVerifier::builder([
-        VerifyingKey::hs256(&secret).expect("a secret"),
-        keys(1).expect("a key").keys()[0].clone(),
-    ])
-    .issuer("a")
-    .audience("b");
-    let [one, other] = [0; 2].map(|_| {
-        verifier
-            .verify(&token, SystemTime::UNIX_EPOCH)
-            .expect("it is good")
-    });
-    assert!(!one.is_same(&other));
+fn a_verifier_may_remember_nothing() {
+    let token = token(0, json!({"iss": "a", "aud": "b", "exp": 50}));
+    let verifier = JwtVerifier::builder(keys(1).expect("a key"))
+        .issuer("a")
+        .audience("b");
+    let again = |verifier: &JwtVerifier| {
+        let [one, other] = [0, 1].map(|second| {
+            let now = SystemTime::UNIX_EPOCH + Duration::from_secs(second);
+            verifier.verify(&token, now).expect("it is good")
+        });
+        one.is_same(&other)
+    };
+    assert!(again(&verifier));
+    assert!(!again(&verifier.clone().without_cache()));
+    assert!(!again(&verifier.clone().cache_capacity(0)));
+    assert!(again(&verifier.without_cache().cache_capacity(1)));
 }

@@ -1,5 +1,6 @@
 //! [`Claims`]: what a verified token says.
 
+mod plain;
 mod registered;
 
 use std::{

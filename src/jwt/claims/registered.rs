@@ -1,10 +1,11 @@
 //! The claims that have a meaning in RFC 7519 and RFC 8693, read once.
 
-use std::{fmt, time::Duration};
+use std::{borrow::Cow, fmt, time::Duration};
 
 use serde::de::{Deserialize, Deserializer, Error, MapAccess, Visitor};
 use serde_json::{Map, Number, Value};
 
+use super::plain;
 use crate::jwt::{
     error::{JwtError, JwtErrorKind},
     json::{self, Strict, Text},
@@ -49,6 +50,7 @@ pub(in crate::jwt) struct Registered {
 }
 
 /// A payload that was read.
+#[derive(Debug, Default, PartialEq)]
 pub(super) struct Payload {
     pub(super) registered: Registered,
     pub(super) other: Map<String, Value>,
@@ -56,14 +58,64 @@ pub(super) struct Payload {
     fault: Option<&'static str>,
 }
 
+/// A member stands twice.
+pub(super) struct Twice;
+
 impl Payload {
     /// Reads a payload; a claim of a wrong type is malformed and never taken for absent.
     pub(super) fn read(json: &[u8]) -> Result<Self, JwtError> {
-        let payload: Self = json::read_as(json).ok_or(JwtErrorKind::ClaimsMalformed)?;
+        let text = str::from_utf8(json).map_err(|_| JwtErrorKind::ClaimsMalformed)?;
+        let payload = plain::read(text)
+            .or_else(|| Self::read_general(text))
+            .ok_or(JwtErrorKind::ClaimsMalformed)?;
         match payload.fault {
             Some(claim) => Err(JwtError::of_claim(JwtErrorKind::ClaimsMalformed, claim)),
             None => Ok(payload),
         }
+    }
+
+    /// Reads whatever is a JSON object without duplicate members.
+    pub(super) fn read_general(text: &str) -> Option<Self> {
+        json::read_as(text.as_bytes())
+    }
+
+    /// Puts a claim where it belongs.
+    pub(super) fn add<'n>(
+        &mut self,
+        name: impl Into<Cow<'n, str>>,
+        value: Value,
+    ) -> Result<(), Twice> {
+        let claims = &mut self.registered;
+        let name = name.into();
+        let (name, placed) = match &*name {
+            "iss" => ("iss", place(&mut claims.iss, string(value))),
+            "sub" => ("sub", place(&mut claims.sub, string(value))),
+            "aud" => ("aud", place(&mut claims.aud, audience(value))),
+            "exp" => ("exp", place(&mut claims.exp, date(value))),
+            "nbf" => ("nbf", place(&mut claims.nbf, date(value))),
+            "iat" => ("iat", place(&mut claims.iat, date(value))),
+            "jti" => ("jti", place(&mut claims.jti, string(value))),
+            "scope" if value.is_string() => ("scope", place(&mut claims.scope, string(value))),
+            _ => match self.other.insert(name.into_owned(), value) {
+                None => return Ok(()),
+                Some(_) => return Err(Twice),
+            },
+        };
+        match placed {
+            Placed::Well => Ok(()),
+            Placed::Twice => Err(Twice),
+            Placed::WrongType => {
+                self.fault = Some(name);
+                Ok(())
+            }
+        }
+    }
+
+    /// The payload, when all its members were added.
+    pub(super) fn finish(self) -> Option<Self> {
+        // One of them is a string, the other is not.
+        let has_two_scopes = self.registered.scope.is_some() && self.other.contains_key("scope");
+        (!has_two_scopes).then_some(self)
     }
 }
 
@@ -83,39 +135,13 @@ impl<'de> Visitor<'de> for Reader {
     }
 
     fn visit_map<A: MapAccess<'de>>(self, mut members: A) -> Result<Payload, A::Error> {
-        let mut claims = Registered::default();
-        let mut other = Map::new();
-        let mut fault = None;
+        let twice = || A::Error::custom("duplicate member");
+        let mut payload = Payload::default();
         while let Some(Text(name)) = members.next_key()? {
             let Strict(value) = members.next_value()?;
-            let (name, placed) = match &*name {
-                "iss" => ("iss", place(&mut claims.iss, string(value))),
-                "sub" => ("sub", place(&mut claims.sub, string(value))),
-                "aud" => ("aud", place(&mut claims.aud, audience(value))),
-                "exp" => ("exp", place(&mut claims.exp, date(value))),
-                "nbf" => ("nbf", place(&mut claims.nbf, date(value))),
-                "iat" => ("iat", place(&mut claims.iat, date(value))),
-                "jti" => ("jti", place(&mut claims.jti, string(value))),
-                "scope" if value.is_string() => ("scope", place(&mut claims.scope, string(value))),
-                _ => match other.insert(name.into_owned(), value) {
-                    None => continue,
-                    Some(_) => ("", Placed::Twice),
-                },
-            };
-            match placed {
-                Placed::Well => {}
-                Placed::Twice => return Err(A::Error::custom("duplicate member")),
-                Placed::WrongType => fault = Some(name),
-            }
+            payload.add(name, value).map_err(|Twice| twice())?;
         }
-        if claims.scope.is_some() && other.contains_key("scope") {
-            return Err(A::Error::custom("duplicate member"));
-        }
-        Ok(Payload {
-            registered: claims,
-            other,
-            fault,
-        })
+        payload.finish().ok_or_else(twice)
     }
 }
 
