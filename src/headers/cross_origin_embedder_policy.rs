@@ -14,8 +14,4 @@ token_header! {
     }
 }
 
-exact_tokens!(
-    CrossOriginEmbedderPolicy,
-    "Cross-Origin-Embedder-Policy",
-    [RequireCorp, Credentialless, UnsafeNone]
-);
+exact_tokens!(CrossOriginEmbedderPolicy, "Cross-Origin-Embedder-Policy");

@@ -15,13 +15,4 @@ token_header! {
     }
 }
 
-exact_tokens!(
-    CrossOriginOpenerPolicy,
-    "Cross-Origin-Opener-Policy",
-    [
-        SameOrigin,
-        SameOriginAllowPopups,
-        NoopenerAllowPopups,
-        UnsafeNone
-    ]
-);
+exact_tokens!(CrossOriginOpenerPolicy, "Cross-Origin-Opener-Policy");

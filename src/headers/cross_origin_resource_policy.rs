@@ -12,8 +12,4 @@ token_header! {
     }
 }
 
-exact_tokens!(
-    CrossOriginResourcePolicy,
-    "Cross-Origin-Resource-Policy",
-    [SameOrigin, SameSite, CrossOrigin]
-);
+exact_tokens!(CrossOriginResourcePolicy, "Cross-Origin-Resource-Policy");

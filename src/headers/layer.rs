@@ -48,7 +48,16 @@ macro_rules! setters {
 impl SecurityHeadersLayer {
     /// A layer that sets nothing and removes nothing, to be told what it shall.
     ///
-    /// It is for a route that adds to what a layer outside sets.
+    /// It is for a route that adds to what a layer outside sets, or is stricter:
+    ///
+    /// ```
+    /// use portcullis::headers::{CacheControl, SecurityHeadersLayer, XFrameOptions};
+    ///
+    /// // Around the routes of the administration; everything else comes from the layer around all routes.
+    /// let stricter = SecurityHeadersLayer::empty()
+    ///     .x_frame_options(XFrameOptions::Deny)
+    ///     .cache_control(CacheControl::NoStore);
+    /// ```
     pub fn empty() -> Self {
         Self {
             plan: Arc::new(Plan {
@@ -111,7 +120,15 @@ impl SecurityHeadersLayer {
         self.policy(ContentSecurityPolicy::REPORT_ONLY_NAME, &policy)
     }
 
-    /// Replaces a header field by its name.
+    /// Replaces a header field by its name: one that has no setter here.
+    ///
+    /// ```
+    /// use http::{HeaderName, HeaderValue};
+    /// use portcullis::headers::SecurityHeadersLayer;
+    ///
+    /// let name = HeaderName::from_static("x-robots-tag");
+    /// let layer = SecurityHeadersLayer::new().header(name, HeaderValue::from_static("noindex"));
+    /// ```
     pub fn header(self, name: HeaderName, value: impl Into<HeaderValue>) -> Self {
         let value = value.into();
         self.change(|plan| {

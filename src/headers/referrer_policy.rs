@@ -28,21 +28,7 @@ token_header! {
     }
 }
 
-exact_tokens!(
-    Referrer,
-    "Referrer-Policy",
-    [
-        NoReferrer,
-        NoReferrerWhenDowngrade,
-        SameOrigin,
-        Origin,
-        StrictOrigin,
-        OriginWhenCrossOrigin,
-        StrictOriginWhenCrossOrigin,
-        UnsafeUrl,
-        Unset,
-    ]
-);
+exact_tokens!(Referrer, "Referrer-Policy");
 
 /// The `Referrer-Policy` header field: one policy, or several of which a browser takes the last it knows.
 ///

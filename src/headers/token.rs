@@ -16,6 +16,9 @@ macro_rules! token_header {
         }
 
         impl $name {
+            #[allow(dead_code, reason = "only `exact_tokens!` reads it")]
+            const ALL: &'static [Self] = &[$(Self::$variant),+];
+
             /// The name of the header field.
             pub const NAME: ::http::HeaderName = ::http::HeaderName::from_static($header);
 
@@ -42,20 +45,21 @@ macro_rules! token_header {
     };
 }
 
-/// Reads a word as it stands in the header field: exactly, in its own case.
+/// Lets the words of a [`token_header!`] be read from text; `$setting` names the field in errors.
 macro_rules! exact_tokens {
-    ($name:ident, $setting:literal, [$($variant:ident),+ $(,)?]) => {
+    ($name:ident, $setting:literal) => {
         /// Reads a value exactly as it stands in the header field, in its own case.
         impl ::std::str::FromStr for $name {
             type Err = $crate::config::ConfigError;
 
             fn from_str(text: &str) -> Result<Self, Self::Err> {
-                const ALL: &[$name] = &[$($name::$variant),+];
-                ALL.iter()
+                Self::ALL
+                    .iter()
                     .copied()
                     .find(|value| value.as_str() == text)
                     .ok_or_else(|| {
-                        let words: Vec<&str> = ALL.iter().map(|value| value.as_str()).collect();
+                        let words: Vec<&str> =
+                            Self::ALL.iter().map(|value| value.as_str()).collect();
                         let expected = format!("must be one of {words:?}");
                         $crate::config::ConfigError::new($setting, text, expected)
                     })

@@ -16,6 +16,5 @@ token_header! {
 
 exact_tokens!(
     XPermittedCrossDomainPolicies,
-    "X-Permitted-Cross-Domain-Policies",
-    [None, MasterOnly, ByContentType, All]
+    "X-Permitted-Cross-Domain-Policies"
 );

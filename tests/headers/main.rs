@@ -34,3 +34,30 @@ mod presets;
 mod properties;
 mod routing;
 mod sockets;
+
+/// A header field lives in `src/headers/<name>.rs`, is declared by its `NAME`, and has
+/// `tests/headers/<name>.rs`; a setter of the layer takes it.
+#[test]
+fn every_header_field_has_its_test_and_its_setter() {
+    let root = std::path::Path::new(env!("CARGO_MANIFEST_DIR"));
+    let layer = std::fs::read_to_string(root.join("src/headers/layer.rs")).unwrap();
+    let mut fields = 0;
+    for entry in std::fs::read_dir(root.join("src/headers")).unwrap() {
+        let path = entry.unwrap().path();
+        let Ok(text) = std::fs::read_to_string(&path) else {
+            continue;
+        };
+        if text.contains("\ntoken_header!") || text.contains("pub const NAME: HeaderName") {
+            fields += 1;
+            let file = path.file_name().unwrap();
+            let test = root.join("tests/headers").join(file);
+            assert!(test.exists(), "{} is missing", test.display());
+            let setter = path.file_stem().unwrap().to_str().unwrap();
+            assert!(
+                layer.contains(&format!("        {setter}: ")),
+                "no {setter} in the layer"
+            );
+        }
+    }
+    assert!(fields > 10, "only {fields} header fields were found");
+}

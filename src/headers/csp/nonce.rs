@@ -86,6 +86,15 @@ mod extract {
     use super::CspNonce;
     use crate::problem::Rejection;
 
+    /// ```
+    /// use axum::{Router, response::Html, routing::get};
+    /// use portcullis::headers::{CspNonce, SecurityHeadersLayer};
+    ///
+    /// async fn page(nonce: CspNonce) -> Html<String> {
+    ///     Html(format!(r#"<script nonce="{nonce}">start()</script>"#))
+    /// }
+    /// let app: Router = Router::new().route("/", get(page)).layer(SecurityHeadersLayer::strict());
+    /// ```
     impl<S: Sync> FromRequestParts<S> for CspNonce {
         type Rejection = Rejection;
 

@@ -16,11 +16,12 @@ pub struct HttpsRedirectError {
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 #[non_exhaustive]
 pub enum HttpsRedirectErrorKind {
-    /// There is none (RFC 9112 section 3.2).
+    /// There is none (RFC 9112 section 3.2). Code `https_redirect_host_missing`, status 400.
     HostMissing,
-    /// It is given twice, or is no host with an optional port.
+    /// It is given twice, or is no host with an optional port. Code `https_redirect_host_malformed`,
+    /// status 400.
     HostMalformed,
-    /// It is none of the hosts that the layer was told.
+    /// It is none of the hosts that the layer was told. Code `https_redirect_host_not_served`, status 421.
     HostNotServed,
 }
 
@@ -33,6 +34,12 @@ impl HttpsRedirectError {
     #[must_use]
     pub fn kind(&self) -> HttpsRedirectErrorKind {
         self.kind
+    }
+
+    /// The stable code of the [kind](Self::kind).
+    #[must_use]
+    pub fn code(&self) -> &'static str {
+        self.kind.code()
     }
 }
 

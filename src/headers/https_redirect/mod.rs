@@ -31,7 +31,7 @@ const ACME: &str = "/.well-known/acme-challenge/";
 ///    [`add_served_host`](Self::add_served_host) lists those that are yours: do one or the other where a
 ///    shared cache stands before the server.
 /// 3. Whether it was HTTPS is said by a [`RequestScheme`]: behind a proxy, name it there, or every request
-///    is redirected for ever.
+///    is redirected for ever. The [module on proxies](crate::client_ip#behind-a-proxy) shows how.
 ///
 /// Put [`SecurityHeadersLayer`](super::SecurityHeadersLayer) outside, so that redirects carry headers too, and
 /// no router that nests others: it takes its prefix off the path, and the redirect would lack it.
