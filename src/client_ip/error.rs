@@ -1,3 +1,5 @@
+//! [`ClientIpError`]: a client whose address is not known, and why.
+
 use std::{error::Error, fmt};
 
 use http::StatusCode;
@@ -65,26 +67,37 @@ impl fmt::Display for ClientIpError {
 
 impl Error for ClientIpError {}
 
+/// [`ClientIpError::rejection`], so that a handler that refuses with a [`Rejection`] can use `?`.
+impl From<ClientIpError> for Rejection {
+    fn from(error: ClientIpError) -> Self {
+        error.rejection()
+    }
+}
+
 /// What kind of thing went wrong.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 #[non_exhaustive]
 pub enum ClientIpErrorKind {
-    /// The request's extensions hold no usable address of the peer. The server is misconfigured.
+    /// The request's extensions hold no usable address of the peer. The server is misconfigured: see
+    /// [`PeerAddr`](super::PeerAddr). Code `client_ip_peer_unknown`.
     PeerUnknown,
-    /// The header that the proxy is to write is not there.
+    /// The header that the proxy is to write is not there. Code `client_ip_header_missing`.
     HeaderMissing,
-    /// A header of one address came twice, or with a list.
+    /// A header of one address came twice, or with a list. Code `client_ip_header_repeated`.
     HeaderRepeated,
-    /// The element that had to be read is no address, or its header is not well-formed.
+    /// The element that had to be read is no address, or its header is not well-formed. Code
+    /// `client_ip_malformed`.
     Malformed,
     /// The element that had to be read says `unknown`, is an obfuscated name, or has no `for` (RFC 7239
-    /// section 6).
+    /// section 6). Code `client_ip_undisclosed`.
     Undisclosed,
-    /// The element that had to be read is `0.0.0.0` or `::`, which is nobody's address.
+    /// The element that had to be read is `0.0.0.0` or `::`, which is nobody's address. Code
+    /// `client_ip_unspecified`.
     Unspecified,
-    /// The list has fewer elements than there are trusted proxies.
+    /// The list has fewer elements than there are trusted proxies. Code `client_ip_too_few_hops`.
     TooFewHops,
-    /// No untrusted address stands among the last [`MAX_HOPS`](super::MAX_HOPS) elements.
+    /// No untrusted address stands among the last [`MAX_HOPS`](super::MAX_HOPS) elements. Code
+    /// `client_ip_too_many_hops`.
     TooManyHops,
 }
 

@@ -1,3 +1,5 @@
+//! [`ClientAddr`]: the client's address as an argument of a handler.
+
 use std::net::IpAddr;
 
 use axum::extract::FromRequestParts;

@@ -1,3 +1,5 @@
+//! [`ForwardedHeader`]: the list that proxies append to, and how its elements are read.
+
 use std::net::IpAddr;
 
 use http::{HeaderMap, HeaderName, header::FORWARDED};

@@ -1,3 +1,5 @@
+//! The elements of a list header, from the right, and no further than is asked.
+
 use std::iter::Rev;
 
 use http::{HeaderMap, HeaderName, HeaderValue, header::ValueIter};

@@ -1,3 +1,5 @@
+//! [`IpKey`]: what the requests of one client are counted under.
+
 use std::{
     fmt,
     net::{IpAddr, Ipv6Addr},

@@ -24,6 +24,26 @@
 //! in `127.0.0.1` if only the proxy can open the socket. A proxy must append to the chosen header or
 //! overwrite it; one that passes it on untouched passes on the client's word.
 //!
+//! # Behind a proxy
+//!
+//! What a service must be told is told once, as [`TrustedProxies`], and handed to everything that asks who
+//! the client is or how it came:
+//!
+//! ```
+//! use portcullis::client_ip::{ClientIp, ForwardedHeader, RequestScheme, TrustedProxies};
+//!
+//! let proxies = TrustedProxies::new(["10.0.0.0/8"])?;
+//! let scheme = RequestScheme::x_forwarded_proto(proxies.clone());
+//! let client = ClientIp::trusted_ranges(ForwardedHeader::XForwardedFor, proxies);
+//! # Ok::<(), portcullis::config::ConfigError>(())
+//! ```
+//!
+//! | given to | without it |
+//! |---|---|
+//! | `RateLimitLayer::key(RateLimitKey::client_ip(client))` | all clients share the proxy's quota |
+//! | `HttpsRedirectLayer::scheme(scheme)` | every request is redirected for ever |
+//! | `axum::Extension(client)` as a layer, for the extractor `ClientAddr` | the extractor answers 500 |
+//!
 //! # Example
 //!
 //! ```

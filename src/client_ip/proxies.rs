@@ -1,3 +1,5 @@
+//! [`TrustedProxies`]: whose forwarding headers are believed.
+
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 
 use ipnet::{IpNet, Ipv4Net, Ipv6Net};

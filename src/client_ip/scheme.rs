@@ -1,3 +1,5 @@
+//! [`RequestScheme`]: whether the client asked over HTTPS.
+
 use std::sync::Arc;
 
 use http::{HeaderName, header::FORWARDED, uri::Scheme};

@@ -1,3 +1,5 @@
+//! [`ClientIp`]: how the client's address is found.
+
 use std::{net::IpAddr, sync::Arc};
 
 use http::{HeaderName, header::FORWARDED};

@@ -40,7 +40,12 @@ fn every_kind_has_its_code_and_status() {
         ),
         (of_walk(&[&too_many]), "client_ip_too_many_hops", 400),
     ];
+    let source = include_str!("../../src/client_ip/error.rs");
+    let (_, codes) = source.split_once("fn code(self)").unwrap();
+    assert_eq!(codes.matches("=> \"client_ip_").count(), cases.len());
+    let (_, docs) = source.split_once("pub enum ClientIpErrorKind").unwrap();
     for (error, code, status) in cases {
+        assert!(docs.contains(&format!("`{code}`.")), "{code} has no words");
         assert_eq!(error.code(), code);
         assert_eq!(error.kind().code(), code);
         let rejection = error.rejection();
