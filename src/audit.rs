@@ -64,7 +64,8 @@ pub struct AuditEvent<'a> {
     pub kind: AuditKind,
     /// When, by the clock of the layer that saw it.
     pub at: SystemTime,
-    /// The layer that saw it (`jwt`, `rate_limit`).
+    /// What saw it: [`Guard::NAME`](crate::guard::Guard::NAME) of the layer, such as `jwt`, `rate_limit`,
+    /// `https_redirect`.
     pub layer: &'static str,
     /// The stable code of the refusal.
     pub code: &'static str,
@@ -75,7 +76,8 @@ pub struct AuditEvent<'a> {
     /// The request's path, without its query, as it came to the layer: within a nested router, without the
     /// router's prefix.
     pub path: &'a str,
-    /// The address on the other end of the connection, which may be a proxy's.
+    /// The address on the other end of the connection. Behind a proxy it is the proxy's, not the client's:
+    /// join the event with the proxy's own log there.
     pub peer: Option<IpAddr>,
     /// Who asked, if that was already proven.
     pub subject: Option<&'a str>,
@@ -106,8 +108,16 @@ impl fmt::Display for AuditEvent<'_> {
 
 /// Takes events.
 ///
-/// It is called while the request waits: hand the event to a queue if writing it takes time. Closures are
-/// sinks too.
+/// It is called while the request waits: hand the event to a queue if writing it takes time.
+///
+/// Functions and closures are sinks too. A closure must name the type of its argument, or the compiler finds
+/// its "implementation of `FnOnce` is not general enough":
+///
+/// ```
+/// use portcullis::{audit::AuditEvent, guard::RefusalsLayer};
+///
+/// let for_all = RefusalsLayer::new().with_audit(|event: &AuditEvent<'_>| eprintln!("{event}"));
+/// ```
 pub trait AuditSink: Send + Sync + 'static {
     /// Takes one event. It must not panic.
     fn record(&self, event: &AuditEvent<'_>);

@@ -32,7 +32,8 @@
 //!
 //! - No request is let through because something failed, unless a method named `dangerous_` or
 //!   `on_store_error` was told so.
-//! - A refused request costs its client's quota nothing.
+//! - A request that the rate limit refuses costs its client's quota nothing. One that a layer inside of the
+//!   limit refuses has been counted.
 //! - No secret and no token reaches a log, an error or a `Debug`.
 //! - Security headers stand on every response, and a handler's own are neither replaced nor doubled.
 //! - Memory is bounded: what may be forgotten (counters) is, what may not is refused when full.

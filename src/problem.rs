@@ -10,6 +10,19 @@
 //!
 //! An application that answers in its own way supplies a [`Responder`]. It decides the body; the header
 //! fields of the rejection are put on whatever it answers, so that a challenge is never lost.
+//!
+//! # Codes
+//!
+//! A code begins with what refused and never changes its meaning. The kinds of errors list theirs:
+//!
+//! | code | status | see |
+//! |---|---|---|
+//! | `client_ip_…` | 400, 500 | [`ClientIpErrorKind`](crate::client_ip::ClientIpErrorKind), `ClientAddr` |
+//! | `https_redirect_…` | 400, 421 | `headers::HttpsRedirectErrorKind` |
+//! | `headers_nonce_missing`, `headers_nonce_unavailable` | 500 | `headers::CspNonce` |
+//! | `rate_limited`, `rate_limit_…` | 429, 403, 503 | module `rate_limit` |
+//! | `jwt_…` | 401, 503 | `jwt::JwtErrorKind` |
+//! | `authz_…` | 403, 401 | `authz::DenialKind` |
 
 use std::{borrow::Cow, fmt::Debug};
 
@@ -160,20 +173,28 @@ impl Rejection {
 
 /// Renders refusals.
 ///
-/// Closures are responders too:
+/// Functions and closures are responders too. A closure must name the types of its arguments, or the
+/// compiler finds its "implementation of `FnOnce` is not general enough":
 ///
 /// ```
 /// use bytes::Bytes;
-/// use http::Response;
-/// use portcullis::{head::RequestHead, problem::{Rejection, Responder}};
+/// use http::{HeaderValue, Response, header};
+/// use portcullis::{guard::RefusalsLayer, head::RequestHead, problem::Rejection};
 ///
-/// fn page(rejection: &Rejection, _request: RequestHead<'_>) -> Response<Bytes> {
+/// fn page(rejection: &Rejection) -> Response<Bytes> {
 ///     let mut response = Response::new(Bytes::from(format!("<h1>{}</h1>", rejection.status())));
 ///     *response.status_mut() = rejection.status();
+///     let headers = response.headers_mut();
+///     headers.insert(header::CONTENT_TYPE, HeaderValue::from_static("text/html"));
+///     headers.insert(header::CACHE_CONTROL, HeaderValue::from_static("no-store"));
 ///     response
 /// }
-/// let responder: std::sync::Arc<dyn Responder> = std::sync::Arc::new(page);
+/// let for_all = RefusalsLayer::new()
+///     .with_responder(|rejection: &Rejection, _request: RequestHead<'_>| page(rejection));
 /// ```
+///
+/// Everything that [`ProblemJson`] says by itself is the responder's to say: the status, `Content-Type`,
+/// and `Cache-Control: no-store`.
 pub trait Responder: Send + Sync + 'static {
     /// The answer to a request that was refused.
     ///

@@ -134,12 +134,16 @@ impl fmt::Debug for Refusals {
 macro_rules! refusal_setters {
     ($this:ident => $refusals:expr) => {
         /// Plugs in what renders refusals; the default is [`ProblemJson`](crate::problem::ProblemJson).
+        ///
+        /// A closure names the types of its arguments: see [`Responder`](crate::problem::Responder).
         pub fn with_responder(mut $this, responder: impl $crate::problem::Responder) -> Self {
             $refusals.set_responder(responder);
             $this
         }
 
         /// Plugs in what is told of refusals; the default is [`NoAudit`](crate::audit::NoAudit).
+        ///
+        /// A closure names the type of its argument: see [`AuditSink`](crate::audit::AuditSink).
         pub fn with_audit(mut $this, audit: impl $crate::audit::AuditSink) -> Self {
             $refusals.set_audit(audit);
             $this
@@ -149,7 +153,7 @@ macro_rules! refusal_setters {
 
 /// Gives every guard inside it a responder and an audit sink; what a guard has of its own wins.
 ///
-/// One inside another wins too, in what it has: one that only renders leaves the audit of the one outside
+/// Put it outside of all other layers: a guard around it does not see it. One inside another wins too, in what it has: one that only renders leaves the audit of the one outside
 /// in place.
 ///
 /// ```
