@@ -17,3 +17,9 @@ mod revocation;
 mod stores;
 #[cfg(feature = "test-util")]
 mod test_issuer;
+
+#[cfg(feature = "redis")]
+mod in_redis;
+#[cfg(feature = "redis")]
+#[path = "../support/redis/mod.rs"]
+mod redis;

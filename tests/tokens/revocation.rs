@@ -25,7 +25,7 @@ use crate::mint::{self, ISSUER, NOW, now};
 const HOUR: Duration = Duration::from_secs(3600);
 const MOST_LEEWAY: Duration = Duration::from_secs(600);
 
-fn claims(changes: Value) -> Claims {
+pub(crate) fn claims(changes: Value) -> Claims {
     let token = mint::token(Algorithm::Hs256, &mint::claims_with(changes));
     mint::verifier(Algorithm::Hs256)
         .verify(token, now())

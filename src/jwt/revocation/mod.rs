@@ -7,6 +7,8 @@
 //! kept by issuer.
 
 mod memory;
+#[cfg(feature = "redis")]
+mod redis;
 
 use std::{
     fmt,

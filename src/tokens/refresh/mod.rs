@@ -2,6 +2,8 @@
 
 mod error;
 mod memory;
+#[cfg(feature = "redis")]
+mod redis;
 mod store;
 mod token;
 
