@@ -1,7 +1,10 @@
 //! What a client is told whose address is unknown.
 
 use http::{Request, StatusCode};
-use portcullis::client_ip::{ClientIp, ClientIpError, ForwardedHeader};
+use portcullis::{
+    client_ip::{ClientIp, ClientIpError, ForwardedHeader},
+    problem::Rejection,
+};
 
 use crate::support::{PROXY, XFF, request, walk};
 
@@ -50,6 +53,7 @@ fn every_kind_has_its_code_and_status() {
         assert_eq!(error.kind().code(), code);
         let rejection = error.rejection();
         assert_eq!(rejection.code(), code);
+        assert_eq!(Rejection::from(error).to_json(), rejection.to_json());
         assert_eq!(
             rejection.status(),
             StatusCode::from_u16(status).unwrap(),

@@ -30,6 +30,35 @@ fn kind(layer: &HttpsRedirectLayer, request: &Request<()>) -> HttpsRedirectError
 }
 
 #[test]
+fn every_kind_has_its_code_and_status() {
+    let layer = HttpsRedirectLayer::new();
+    let ours = layer.clone().add_served_host("www.example").unwrap();
+    for (layer, request, code, status) in [
+        (&layer, Request::new(()), "https_redirect_host_missing", 400),
+        (
+            &layer,
+            request("/", "two hosts"),
+            "https_redirect_host_malformed",
+            400,
+        ),
+        (
+            &ours,
+            request("/", "other.example"),
+            "https_redirect_host_not_served",
+            421,
+        ),
+    ] {
+        let error = layer.check((&request).into()).unwrap_err();
+        assert_eq!((error.code(), error.kind().code()), (code, code));
+        let rejection = Rejection::from(error);
+        assert_eq!(
+            (rejection.code(), rejection.status().as_u16()),
+            (code, status)
+        );
+    }
+}
+
+#[test]
 fn http_goes_to_the_same_host_path_and_query_by_https() {
     let layer = HttpsRedirectLayer::new();
     for (uri, host, expected) in [
