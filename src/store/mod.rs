@@ -24,7 +24,7 @@ pub use self::memory::MemoryStore;
 )]
 pub(crate) use self::redis::{Call, Expiry, Key, Script};
 #[cfg(feature = "redis")]
-pub use self::redis::{RedisSentinel, RedisStore};
+pub use self::redis::{RedisCertificates, RedisSentinel, RedisStore};
 
 /// A store's reply: at once, where it needs to wait for nothing, or later.
 ///

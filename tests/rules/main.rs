@@ -13,5 +13,9 @@ mod jwt;
 mod logs;
 #[cfg(feature = "rate-limit")]
 mod rate_limit;
+#[cfg(feature = "redis")]
+#[path = "../support/redis/mod.rs"]
+mod redis;
+mod replay;
 #[cfg(all(feature = "tokens", feature = "authz"))]
 mod tokens;

@@ -19,5 +19,7 @@ mod redis;
 mod sentinel;
 #[cfg(feature = "redis")]
 mod single;
+#[cfg(all(feature = "redis", feature = "aws-lc"))]
+mod tls;
 #[cfg(feature = "redis")]
 mod urls;

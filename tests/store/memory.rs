@@ -137,6 +137,9 @@ enum Verb {
     Release(usize),
 }
 
+/// Until when, who holds the claim (nobody: it was used), and who used it.
+type Page = Option<(u64, Option<usize>, Option<usize>)>;
+
 fn verb() -> impl Strategy<Value = Verb> {
     prop_oneof![
         Just(Verb::Consume),
@@ -153,7 +156,7 @@ proptest! {
         let runtime = tokio::runtime::Builder::new_current_thread().build().unwrap();
         let store = MemoryStore::new();
         let tokens = [token(), token(), token()];
-        let mut book: [Option<(u64, Option<usize>, Option<usize>)>; 3] = [None; 3];
+        let mut book: [Page; 3] = [None; 3];
         let mut seconds = 0;
         let (lease, keep) = (Duration::from_secs(30), Duration::from_secs(100));
         for (verb, key, passed) in steps {

@@ -149,7 +149,7 @@ impl RedisStore {
         }
         let started = Instant::now();
         let mut current = None;
-        let sending = self.send(&request, call.again, &mut current);
+        let sending = self.send(&request, call.again, started, &mut current);
         let deadline = call.deadline.unwrap_or(self.time_allowed());
         match tokio::time::timeout(deadline, sending).await {
             Ok(answer) => answer,
@@ -166,6 +166,7 @@ impl RedisStore {
         &self,
         request: &Request<'_>,
         again: bool,
+        started: Instant,
         current: &mut Option<Current>,
     ) -> Result<Value, StoreError> {
         let link = self.link();
@@ -181,10 +182,13 @@ impl RedisStore {
             };
             let broken = fault::is_broken(&error);
             let demoted = fault::is_demoted(&error);
-            if broken || demoted {
+            if !broken && !demoted {
+                link.answered(current);
+            } else if !current.connection.is_cluster() || fault::is_closed(&error) {
                 link.discard(current);
             } else {
-                link.answered(current);
+                // One node's fault is not the others': the client mends it, if it can.
+                link.unanswered(current, started);
             }
             if first && (demoted || broken && again) {
                 first = false;

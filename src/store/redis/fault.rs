@@ -4,7 +4,7 @@
 //! not know `HELLO` quotes its arguments, the password among them). So of a server's error only the code is
 //! kept.
 
-use std::{error::Error, fmt};
+use std::{error::Error, fmt, io};
 
 use redis::{ErrorKind, RedisError, ServerErrorKind};
 
@@ -38,6 +38,14 @@ pub(super) fn store_error(error: &RedisError) -> StoreError {
 /// What was sent over it may or may not have been done.
 pub(super) fn is_broken(error: &RedisError) -> bool {
     error.is_io_error() || error.is_unrecoverable_error()
+}
+
+/// Whether the connection's own task has ended, with its runtime for example.
+pub(super) fn is_closed(error: &RedisError) -> bool {
+    let source = error
+        .source()
+        .and_then(|source| source.downcast_ref::<io::Error>());
+    source.is_some_and(|source| source.kind() == io::ErrorKind::BrokenPipe)
 }
 
 /// Whether the server is not the one to talk to, and did nothing: a master that has become a replica.

@@ -14,16 +14,18 @@
 //!
 //! Each gives its answer by its deadline or a [`StoreError`].
 
+mod certificates;
 mod door;
 mod fault;
 mod key;
 mod link;
+mod plan;
 mod sentinel;
 mod target;
 
 use std::{fmt, sync::Arc, time::Duration};
 
-pub use self::sentinel::RedisSentinel;
+pub use self::{certificates::RedisCertificates, sentinel::RedisSentinel};
 #[allow(
     unused_imports,
     reason = "each module with a store of its own uses its part"
@@ -32,7 +34,7 @@ pub(crate) use self::{
     door::{Call, Script},
     key::{Expiry, Key},
 };
-use self::{link::Link, target::Target};
+use self::{link::Link, plan::Plan};
 use super::StoreError;
 use crate::config::ConfigError;
 
@@ -56,8 +58,8 @@ const LONGEST_PREFIX: usize = 128;
 /// It needs the tokio runtime with timers, and says [`Unreachable`](super::StoreErrorKind::Unreachable)
 /// outside of any.
 ///
-/// TLS (`rediss://`) verifies the server's certificate against the operating system's roots; rustls' default
-/// crypto provider is used if the process has one. If it has none, aws-lc's becomes the default, as rustls
+/// TLS (`rediss://`) verifies the server's certificate against the operating system's roots, or an
+/// [authority of one's own](Self::certificates). rustls' default crypto provider is used if the process has one. If it has none, aws-lc's becomes the default, as rustls
 /// itself would have it where that is the only one compiled in.
 ///
 /// ```
@@ -76,6 +78,7 @@ pub struct RedisStore(Arc<Shared>);
 #[derive(Clone)]
 struct Shared {
     link: Arc<Link>,
+    plan: Plan,
     prefix: String,
     deadline: Duration,
 }
@@ -88,7 +91,7 @@ impl RedisStore {
     ///
     /// If the URL cannot be read. The error does not hold it.
     pub fn new(url: &str) -> Result<Self, ConfigError> {
-        Target::node(url).map(Self::on)
+        Self::on(Plan::node(url)?)
     }
 
     /// A store on the master that Sentinels name. When it changes, the store follows.
@@ -97,7 +100,7 @@ impl RedisStore {
     ///
     /// If an address cannot be read, or none is given.
     pub fn sentinel(sentinel: &RedisSentinel) -> Result<Self, ConfigError> {
-        Target::sentinel(sentinel).map(Self::on)
+        Self::on(Plan::sentinel(sentinel))
     }
 
     /// A store on a Cluster, given some of its nodes: the others are found through them. All take the same
@@ -107,15 +110,30 @@ impl RedisStore {
     ///
     /// If a URL cannot be read or names a database, if they differ in their credentials, or if there is none.
     pub fn cluster<'a>(urls: impl IntoIterator<Item = &'a str>) -> Result<Self, ConfigError> {
-        Target::cluster(urls).map(Self::on)
+        Self::on(Plan::cluster(urls)?)
     }
 
-    fn on(target: Target) -> Self {
-        Self(Arc::new(Shared {
-            link: Link::new(target),
+    fn on(plan: Plan) -> Result<Self, ConfigError> {
+        Ok(Self(Arc::new(Shared {
+            link: Link::new(plan.build(None)?),
+            plan,
             prefix: String::new(),
             deadline: DEFAULT_DEADLINE,
-        }))
+        })))
+    }
+
+    /// A store that trusts, or shows, other certificates over TLS, with a connection of its own. The default
+    /// are the operating system's roots, and none of the client's.
+    ///
+    /// # Errors
+    ///
+    /// If an address is not `rediss://`, or if they are no certificates and keys in PEM.
+    pub fn certificates(self, certificates: &RedisCertificates) -> Result<Self, ConfigError> {
+        certificates.check()?;
+        let link = Link::new(self.0.plan.build(Some(certificates))?);
+        let mut shared = Arc::unwrap_or_clone(self.0);
+        shared.link = link;
+        Ok(Self(Arc::new(shared)))
     }
 
     /// The same connection, with this text before every key. The default is none.

@@ -27,7 +27,8 @@ pub struct RedisSentinel {
 }
 
 impl RedisSentinel {
-    /// The Sentinels' URLs, with credentials of their own where they take any, and the master's name.
+    /// The Sentinels' URLs and the master's name. Where Sentinels take credentials, all take the same ones,
+    /// and their URLs hold them.
     pub fn new<'a>(urls: impl IntoIterator<Item = &'a str>, master: &str) -> Self {
         Self {
             urls: urls.into_iter().map(str::to_owned).collect(),

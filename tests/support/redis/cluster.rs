@@ -124,6 +124,9 @@ fn start_node() -> RedisServer {
         &bus,
         "--cluster-node-timeout",
         "2000",
+        // A slot without a master is no reason for the others to stop serving theirs.
+        "--cluster-require-full-coverage",
+        "no",
         "--cluster-replica-validity-factor",
         "0",
         "--repl-diskless-sync-delay",

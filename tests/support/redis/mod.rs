@@ -14,7 +14,10 @@ mod wire;
 use std::time::{Duration, Instant};
 
 pub(crate) use self::{
-    cluster::RedisCluster, sentinel::RedisSentinels, server::RedisServer, wire::Answer,
+    cluster::RedisCluster,
+    sentinel::RedisSentinels,
+    server::{RedisServer, free_port},
+    wire::Answer,
 };
 
 /// Asks again and again until there is an answer.

@@ -234,7 +234,8 @@ impl Drop for RedisServer {
     }
 }
 
-pub(super) fn free_port() -> u16 {
+/// A port that is free at the moment.
+pub(crate) fn free_port() -> u16 {
     let listener = TcpListener::bind(("127.0.0.1", 0)).unwrap();
     listener.local_addr().unwrap().port()
 }
