@@ -9,6 +9,8 @@ use std::{borrow::Cow, error::Error, fmt};
 pub struct JwtError {
     kind: JwtErrorKind,
     claim: Option<Cow<'static, str>>,
+    /// The code of a check that the application brought.
+    code: Option<&'static str>,
 }
 
 macro_rules! kinds {
@@ -46,6 +48,8 @@ kinds! {
     Missing => "jwt_missing", "A bearer token is needed.";
     /// The `Authorization` field is not one `Bearer` credential (RFC 6750 section 2.1).
     AuthorizationMalformed => "jwt_authorization_malformed", "The Authorization field is malformed.";
+    /// The request has two tokens in one place, and it is not known who put the second there.
+    Ambiguous => "jwt_ambiguous", "The request has more than one token.";
     /// The token is longer than the verifier reads.
     TooLarge => "jwt_too_large", "The token is too large.";
     /// The token is no compact JWS, or its header cannot be read (RFC 7515 section 7.1).
@@ -86,6 +90,9 @@ kinds! {
     Revoked => "jwt_revoked", "The token was revoked.";
     /// The token is bound to a key of its holder (`cnf`, RFC 7800), and nothing checks that.
     ConfirmationUnchecked => "jwt_confirmation_unchecked", "The token must be presented with a proof of possession.";
+    /// A check that the application brought does not accept the token
+    /// ([`JwtVerifier::add_check`](super::JwtVerifier::add_check)).
+    Refused => "jwt_refused", "The token is not accepted here.";
 }
 
 impl JwtError {
@@ -93,6 +100,18 @@ impl JwtError {
         Self {
             kind,
             claim: Some(claim.into()),
+            code: None,
+        }
+    }
+
+    /// The error of a check of your own: of the kind [`JwtErrorKind::Refused`], with this code (lower case
+    /// with underscores), which is what the client of a layer is told.
+    #[must_use]
+    pub fn refused(code: &'static str) -> Self {
+        Self {
+            kind: JwtErrorKind::Refused,
+            claim: None,
+            code: Some(code),
         }
     }
 
@@ -102,10 +121,10 @@ impl JwtError {
         self.kind
     }
 
-    /// The stable code of the kind.
+    /// The stable code: the kind's, or of a check of the application's own the one it gave.
     #[must_use]
     pub fn code(&self) -> &'static str {
-        self.kind.code()
+        self.code.unwrap_or(self.kind.code())
     }
 
     /// The name of the claim that is missing or malformed: always one that this crate or the verifier's
@@ -118,7 +137,11 @@ impl JwtError {
 
 impl From<JwtErrorKind> for JwtError {
     fn from(kind: JwtErrorKind) -> Self {
-        Self { kind, claim: None }
+        Self {
+            kind,
+            claim: None,
+            code: None,
+        }
     }
 }
 

@@ -40,6 +40,7 @@ const MOST_LEEWAY: Duration = Duration::from_secs(10 * 60);
 /// 8. `iss` and `aud` are the ones the verifier was built with; `sub`, the age and the presence of other
 ///    claims are as set.
 /// 9. A token that is bound to its holder's key (`cnf`, RFC 7800) is refused.
+/// 10. What the application asks with [`add_check`](Self::add_check) holds.
 ///
 /// `iat` in the future is no reason to refuse a token unless [`max_age`](Self::max_age) is set: RFC 7519
 /// gives it no such meaning, and `nbf` is there for it.
@@ -80,7 +81,15 @@ pub(super) struct Rules {
     max_age: Option<Duration>,
     without_expiry: bool,
     without_confirmation: bool,
+    checks: Checks,
 }
+
+/// What the application asks of claims.
+#[derive(Clone, Default)]
+struct Checks(Vec<Arc<dyn Fn(&Claims) -> Result<(), JwtError> + Send + Sync>>);
+
+/// What RFC 9068 section 2.2 demands of an access token.
+const ACCESS_TOKEN: [&str; 7] = ["iss", "exp", "aud", "sub", "client_id", "iat", "jti"];
 
 impl JwtVerifier {
     /// Starts with the keys; the issuer and the audience come next.
@@ -165,6 +174,36 @@ impl JwtVerifier {
     /// Demands that a claim of this name is there, whatever it says.
     pub fn add_required_claim(mut self, name: impl Into<String>) -> Self {
         self.rules().required.push(name.into());
+        self
+    }
+
+    /// Demands an access token of RFC 9068: a `typ` of `at+jwt`, so that no ID token is taken for one
+    /// (section 4), and the claims of section 2.2: `iss`, `exp`, `aud`, `sub`, `client_id`, `iat` and `jti`.
+    pub fn access_token(self) -> Self {
+        let demand = |own: Self, claim| own.add_required_claim(claim);
+        ACCESS_TOKEN.into_iter().fold(self.typ("at+jwt"), demand)
+    }
+
+    /// Adds a check of your own. It is asked last, and about every token, whether it was seen before or not;
+    /// what it returns is what [`verify`](Self::verify) returns.
+    ///
+    /// ```
+    /// use portcullis::jwt::{Claims, JwtError, JwtVerifier, VerifyingKey};
+    ///
+    /// let verifier = JwtVerifier::builder(VerifyingKey::hs256("correct horse battery staple 123")?)
+    ///     .issuer("https://login.example.com")
+    ///     .audience("https://api.example.com")
+    ///     .add_check(|claims: &Claims| match claims.claim("email_verified") {
+    ///         Some(serde_json::Value::Bool(true)) => Ok(()),
+    ///         _ => Err(JwtError::refused("email_unverified")),
+    ///     });
+    /// # Ok::<(), portcullis::config::ConfigError>(())
+    /// ```
+    pub fn add_check(
+        mut self,
+        check: impl Fn(&Claims) -> Result<(), JwtError> + Send + Sync + 'static,
+    ) -> Self {
+        self.rules().checks.0.push(Arc::new(check));
         self
     }
 
@@ -265,6 +304,11 @@ impl JwtVerifier {
         self.0.signatures.awaited(refused)
     }
 
+    /// The length in bytes beyond which a token is not read.
+    pub(super) fn longest_token(&self) -> usize {
+        self.0.signatures.max_token_bytes
+    }
+
     /// The issuers that are accepted; none, if whatever issuer is.
     pub(super) fn issuers(&self) -> Option<&Names> {
         self.0.rules.issuers.as_ref()
@@ -274,7 +318,8 @@ impl JwtVerifier {
 impl Rules {
     /// What may have changed since a token was found to be good under these rules.
     fn check_again(&self, claims: &Claims, now: SystemTime) -> Result<(), JwtError> {
-        self.check_times(claims.registered(), now)
+        self.check_times(claims.registered(), now)?;
+        self.checks.run(claims)
     }
 
     fn check(&self, claims: &Claims, now: SystemTime) -> Result<(), JwtError> {
@@ -314,7 +359,7 @@ impl Rules {
         if !self.without_confirmation && claims.claim("cnf").is_some() {
             return Err(JwtErrorKind::ConfirmationUnchecked.into());
         }
-        Ok(())
+        self.checks.run(claims)
     }
 
     fn check_times(&self, claims: &Registered, now: SystemTime) -> Result<(), JwtError> {
@@ -348,6 +393,18 @@ impl Rules {
             }
         }
         Ok(())
+    }
+}
+
+impl Checks {
+    fn run(&self, claims: &Claims) -> Result<(), JwtError> {
+        self.0.iter().try_for_each(|check| check(claims))
+    }
+}
+
+impl fmt::Debug for Checks {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{} checks", self.0.len())
     }
 }
 

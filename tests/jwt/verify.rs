@@ -2,7 +2,7 @@
 
 use std::time::{Duration, SystemTime};
 
-use portcullis::jwt::{Algorithm, JwtErrorKind, JwtVerifier};
+use portcullis::jwt::{Algorithm, JwtError, JwtErrorKind, JwtVerifier};
 use serde_json::{Value, json};
 
 use crate::mint::{self, AUDIENCE, ISSUER, NOW};
@@ -441,5 +441,80 @@ fn a_clock_that_was_never_set_accepts_nothing() {
         let kind = kind_of(&verifier, &token, before);
         assert_eq!(kind, Some(JwtErrorKind::NotYetValid));
         assert_eq!(kind_of(&verifier, &token, SystemTime::UNIX_EPOCH), None);
+    }
+}
+
+#[test]
+fn an_access_token_has_the_type_and_the_claims_of_rfc_9068() {
+    let verifier = JwtVerifier::builder(mint::key(Algorithm::Hs256))
+        .dangerous_without_issuer()
+        .dangerous_without_audience()
+        .dangerous_without_expiry()
+        .access_token();
+    let token = |typ: &str, claims: &Value| {
+        let header = json!({"alg": "HS256", "typ": typ}).to_string();
+        mint::sign(Algorithm::Hs256, header, claims.to_string())
+    };
+    let whole = mint::claims_with(json!({"client_id": "s6BhdRkqt3"}));
+    for typ in ["at+jwt", "application/at+jwt"] {
+        assert_eq!(kind_of(&verifier, &token(typ, &whole), mint::now()), None);
+    }
+    for typ in ["JWT", "id+jwt", ""] {
+        let refused = kind_of(&verifier, &token(typ, &whole), mint::now());
+        assert_eq!(refused, Some(JwtErrorKind::TypeMismatch), "{typ}");
+    }
+    for claim in ["iss", "exp", "aud", "sub", "client_id", "iat", "jti"] {
+        let mut claims = whole.clone();
+        claims.as_object_mut().expect("an object").remove(claim);
+        let refused = verifier.verify(token("at+jwt", &claims), mint::now());
+        let refused = refused.expect_err("it lacks one");
+        assert_eq!(refused.kind(), JwtErrorKind::ClaimMissing, "{claim}");
+        assert_eq!(refused.claim(), Some(claim));
+    }
+}
+
+#[test]
+fn checks_of_the_applications_own_are_asked_about_every_token_every_time() {
+    use std::sync::{
+        Arc,
+        atomic::{AtomicBool, AtomicUsize, Ordering},
+    };
+    for algorithm in [Algorithm::Hs256, Algorithm::Ed25519] {
+        let asked = Arc::new(AtomicUsize::new(0));
+        let closed = Arc::new(AtomicBool::new(false));
+        let (count, gate) = (Arc::clone(&asked), Arc::clone(&closed));
+        let verifier = mint::verifier(algorithm)
+            .add_check(move |claims| {
+                count.fetch_add(1, Ordering::Relaxed);
+                match claims.subject() {
+                    "user-7" => Ok(()),
+                    _ => Err(JwtError::refused("user_unknown")),
+                }
+            })
+            .add_check(move |_| match gate.load(Ordering::Relaxed) {
+                false => Ok(()),
+                true => Err(JwtError::refused("closed")),
+            });
+        let good = mint::token(algorithm, &mint::claims());
+        for _ in 0..3 {
+            assert_eq!(kind_of(&verifier, &good, mint::now()), None);
+        }
+        assert_eq!(asked.load(Ordering::Relaxed), 3);
+        closed.store(true, Ordering::Relaxed);
+        let refused = verifier.verify(&good, mint::now()).expect_err("closed");
+        assert_eq!(
+            (refused.kind(), refused.code()),
+            (JwtErrorKind::Refused, "closed")
+        );
+        let other = mint::token(algorithm, &mint::claims_with(json!({"sub": "user-8"})));
+        for _ in 0..2 {
+            let refused = verifier.verify(&other, mint::now()).expect_err("unknown");
+            assert_eq!(refused.code(), "user_unknown");
+        }
+        // What is refused anyway is not asked about.
+        let before = asked.load(Ordering::Relaxed);
+        let late = mint::now() + Duration::from_secs(60);
+        assert_eq!(kind_of(&verifier, &good, late), Some(JwtErrorKind::Expired));
+        assert_eq!(asked.load(Ordering::Relaxed), before);
     }
 }
