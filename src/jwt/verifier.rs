@@ -86,7 +86,9 @@ pub(super) struct Rules {
 
 /// What the application asks of claims.
 #[derive(Clone, Default)]
-struct Checks(Vec<Arc<dyn Fn(&Claims) -> Result<(), JwtError> + Send + Sync>>);
+struct Checks(Vec<Arc<OwnCheck>>);
+
+type OwnCheck = dyn Fn(&Claims) -> Result<(), JwtError> + Send + Sync;
 
 /// What RFC 9068 section 2.2 demands of an access token.
 const ACCESS_TOKEN: [&str; 7] = ["iss", "exp", "aud", "sub", "client_id", "iat", "jti"];
@@ -273,30 +275,6 @@ impl JwtVerifier {
             cache.keep(digest, generation, &claims);
         }
         Ok(claims)
-    }
-
-    /// Verifies a token as [`JwtVerifier::verify`] does; if it names a key that is not known, or no keys are
-    /// there yet, and the keys are fetched, it waits for what a fetch brings and tries once more.
-    ///
-    /// A token with a known key is verified at the first poll. Dropping the future cancels no fetch.
-    ///
-    /// # Errors
-    ///
-    /// As for [`JwtVerifier::verify`].
-    pub async fn verify_async(
-        &self,
-        token: impl AsRef<[u8]> + Send,
-        now: SystemTime,
-    ) -> Result<Claims, JwtError> {
-        let refused = match self.verify(token.as_ref(), now) {
-            Ok(claims) => return Ok(claims),
-            Err(error) => error,
-        };
-        let Some(wait) = self.awaited(refused.kind()) else {
-            return Err(refused);
-        };
-        wait.await;
-        self.verify(token.as_ref(), now)
     }
 
     /// See [`Signatures::awaited`].

@@ -127,7 +127,7 @@ impl Table {
 
     fn set(&self, token: u128) -> Option<&Mutex<Set>> {
         // The upper half decides: a fraction of the range, which is that fraction of the sets.
-        let place = (token >> 64) * self.sets.len() as u128 >> 64;
+        let place = ((token >> 64) * self.sets.len() as u128) >> 64;
         self.sets.get(place as usize)
     }
 
