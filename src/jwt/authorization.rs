@@ -39,7 +39,7 @@ pub(super) fn bearer(headers: &HeaderMap) -> Result<Option<&[u8]>, JwtErrorKind>
 }
 
 /// RFC 9110 section 5.6.2.
-fn is_tchar(byte: u8) -> bool {
+pub(super) fn is_tchar(byte: u8) -> bool {
     byte.is_ascii_alphanumeric() || b"!#$%&'*+-.^_`|~".contains(&byte)
 }
 

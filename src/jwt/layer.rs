@@ -3,17 +3,17 @@
 use std::{fmt, sync::Arc, time::SystemTime};
 
 use bytes::Bytes;
-use http::{Request, Response, StatusCode};
+use http::{HeaderValue, Request, Response, StatusCode, header};
 use tower_layer::Layer;
 
 use super::{
-    authorization,
     challenge::Challenges,
     claims::Claims,
     error::JwtErrorKind,
     mapping::ClaimMapping,
     revocation::{RevocationStore, TokenRef},
-    verifier::JwtVerifier,
+    token_source::TokenSource,
+    verifiers::JwtVerifiers,
 };
 use crate::{
     audit::AuditKind,
@@ -26,18 +26,21 @@ use crate::{
     store::{Reply, StoreError},
 };
 
-/// Lets a request in when the token in its `Authorization: Bearer` verifies, and puts [`Claims`] and
-/// [`Principal`] into its extensions.
+/// Lets a request in when the token in its `Authorization: Bearer`, or in [another place](TokenSource),
+/// verifies, and puts [`Claims`] and [`Principal`] into its extensions.
 ///
 /// Everything else is answered 401 with the code of a [`JwtErrorKind`] and a `WWW-Authenticate` that says so
-/// (RFC 6750 section 3); the handler does not see it. See the [module docs](crate::jwt) for an example.
+/// (RFC 6750 section 3); the handler does not see it. Where keys are fetched and there are none to verify
+/// with, it is answered 503. A token whose key is there is decided about at once; only one whose key is not
+/// known waits for a fetch. See the [module docs](crate::jwt) for an example.
 #[derive(Clone, Debug)]
 #[must_use]
 pub struct JwtAuthLayer(Arc<Shared>);
 
 #[derive(Clone)]
 struct Shared {
-    verifier: JwtVerifier,
+    verifiers: JwtVerifiers,
+    sources: Vec<TokenSource>,
     optional: bool,
     mapping: Option<ClaimMapping>,
     revocation: Option<Arc<dyn RevocationStore>>,
@@ -46,15 +49,16 @@ struct Shared {
 }
 
 impl JwtAuthLayer {
-    /// Demands a token that the verifier accepts.
+    /// Demands a token that the verifier accepts, or the one of several that is responsible.
     #[allow(
         clippy::missing_panics_doc,
         reason = "challenges without a realm are constant text"
     )]
-    pub fn new(verifier: JwtVerifier) -> Self {
-        let challenges = Challenges::new(None).expect("constant text makes header values");
+    pub fn new(verifier: impl Into<JwtVerifiers>) -> Self {
+        let challenges = Challenges::new().expect("constant text makes header values");
         Self(Arc::new(Shared {
-            verifier,
+            verifiers: verifier.into(),
+            sources: vec![TokenSource::authorization()],
             optional: false,
             mapping: None,
             revocation: None,
@@ -67,6 +71,20 @@ impl JwtAuthLayer {
     /// must verify: an invalid one is refused as ever. Credentials of another scheme are no token.
     pub fn optional(mut self) -> Self {
         self.shared().optional = true;
+        self
+    }
+
+    /// Replaces the place that the token is taken from; the default is
+    /// [`TokenSource::authorization`].
+    pub fn token_source(mut self, source: TokenSource) -> Self {
+        self.shared().sources = vec![source];
+        self
+    }
+
+    /// Appends a place to take the token from, where those before it hold none. The first that holds one
+    /// decides, good or bad.
+    pub fn add_token_source(mut self, source: TokenSource) -> Self {
+        self.shared().sources.push(source);
         self
     }
 
@@ -93,7 +111,31 @@ impl JwtAuthLayer {
     ///
     /// If it holds a quote, a backslash or a control character.
     pub fn realm(mut self, realm: impl AsRef<str>) -> Result<Self, ConfigError> {
-        let challenges = Challenges::new(Some(realm.as_ref()))?;
+        let challenges = self.0.challenges.with_realm(realm.as_ref())?;
+        self.shared().challenges = challenges;
+        Ok(self)
+    }
+
+    /// Replaces the `scope` of the challenges: what a client should ask a token for, with a space between
+    /// scopes (RFC 6750 section 3). It tells, and demands nothing. The default is to name none.
+    ///
+    /// # Errors
+    ///
+    /// If these are no scopes (RFC 6749 section 3.3).
+    pub fn challenge_scope(mut self, scope: impl AsRef<str>) -> Result<Self, ConfigError> {
+        let challenges = self.0.challenges.with_scope(scope.as_ref())?;
+        self.shared().challenges = challenges;
+        Ok(self)
+    }
+
+    /// Replaces the `resource_metadata` of the challenges: the address at which a client learns which
+    /// issuers this service trusts (RFC 9728 section 5.1). The default is to name none.
+    ///
+    /// # Errors
+    ///
+    /// If it is no absolute URL, or has a fragment.
+    pub fn resource_metadata(mut self, uri: impl AsRef<str>) -> Result<Self, ConfigError> {
+        let challenges = self.0.challenges.with_resource_metadata(uri.as_ref())?;
         self.shared().challenges = challenges;
         Ok(self)
     }
@@ -112,6 +154,40 @@ impl JwtAuthLayer {
 }
 
 impl Shared {
+    /// The token of the first place that holds one.
+    fn token<'r>(&self, request: RequestHead<'r>) -> Result<Option<&'r [u8]>, JwtErrorKind> {
+        for source in &self.sources {
+            if let Some(token) = source.token(request)? {
+                return Ok(Some(token));
+            }
+        }
+        Ok(None)
+    }
+
+    /// Decides about a token; later, if its key may still be fetched.
+    fn judge(self: &Arc<Self>, token: &[u8]) -> Check<Option<Claims>> {
+        let now = self.refusals.now();
+        let refused = match self.verifiers.verify(token, now) {
+            Ok(claims) => return self.accept(claims, now),
+            Err(error) => error,
+        };
+        let Some(wait) = self.verifiers.awaited(token, refused.kind()) else {
+            return Check::refuse(self.challenges.rejection(refused));
+        };
+        let (shared, token) = (Arc::clone(self), token.to_vec());
+        Check::wait(async move {
+            wait.await;
+            let now = shared.refusals.now();
+            match shared.verifiers.verify(token, now) {
+                Ok(claims) => match shared.accept(claims, now) {
+                    Check::Ready(verdict) => verdict,
+                    Check::Wait(verdict) => verdict.await,
+                },
+                Err(error) => Verdict::Refuse(shared.challenges.rejection(error)),
+            }
+        })
+    }
+
     /// Lets in who brought a good token, unless it was revoked.
     fn accept(self: &Arc<Self>, claims: Claims, now: SystemTime) -> Check<Option<Claims>> {
         let Some(store) = &self.revocation else {
@@ -189,25 +265,13 @@ impl Guard for JwtGuard {
     type Pass = Option<Claims>;
 
     fn check(&self, request: RequestHead<'_>) -> Check<Option<Claims>> {
-        let Shared {
-            verifier,
-            challenges,
-            refusals,
-            ..
-        } = &*self.0;
-        let kind = match authorization::bearer(request.headers()) {
-            Ok(Some(token)) => {
-                let now = refusals.now();
-                match verifier.verify(token, now) {
-                    Ok(claims) => return self.0.accept(claims, now),
-                    Err(error) => error.kind(),
-                }
-            }
+        let kind = match self.0.token(request) {
+            Ok(Some(token)) => return self.0.judge(token),
             Ok(None) if self.0.optional => return Check::pass(None),
             Ok(None) => JwtErrorKind::Missing,
             Err(kind) => kind,
         };
-        Check::refuse(challenges.rejection(kind))
+        Check::refuse(self.0.challenges.rejection(kind))
     }
 
     fn audit_kind(&self, rejection: &Rejection) -> AuditKind {
@@ -241,12 +305,21 @@ impl Guard for JwtGuard {
         };
         extensions.insert(claims);
     }
+
+    /// What was asked for with a token in the address is nobody else's (RFC 6750 section 2.3).
+    fn depart<B>(&self, _pass: Option<Claims>, response: &mut Response<B>) {
+        if self.0.sources.iter().any(TokenSource::is_query) {
+            let cache = response.headers_mut().entry(header::CACHE_CONTROL);
+            cache.or_insert(HeaderValue::from_static("private"));
+        }
+    }
 }
 
 impl fmt::Debug for Shared {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("JwtAuth")
-            .field("verifier", &self.verifier)
+            .field("verifiers", &self.verifiers)
+            .field("sources", &self.sources)
             .field("optional", &self.optional)
             .field("mapping", &self.mapping)
             .field("revocation", &self.revocation.is_some())

@@ -80,7 +80,10 @@ mod names;
 mod remote;
 mod revocation;
 mod source;
+mod token_source;
 mod verifier;
+mod verifiers;
+mod verify_async;
 
 /// Reads JSON as strictly as a token's: for whoever makes tokens.
 #[cfg(feature = "tokens")]
@@ -103,5 +106,7 @@ pub use self::{
     names::Names,
     revocation::{RevocationStore, Revocations, TokenRef},
     source::KeySource,
+    token_source::TokenSource,
     verifier::JwtVerifier,
+    verifiers::JwtVerifiers,
 };

@@ -11,6 +11,10 @@ impl Names {
     pub(super) fn contains(&self, name: &str) -> bool {
         self.0.iter().any(|own| own == name)
     }
+
+    pub(super) fn iter(&self) -> impl Iterator<Item = &str> {
+        self.0.iter().map(String::as_str)
+    }
 }
 
 impl From<&str> for Names {

@@ -282,14 +282,10 @@ impl JwtVerifier {
         self.0.signatures.awaited(refused)
     }
 
-    /// The length in bytes beyond which a token is not read.
-    pub(super) fn longest_token(&self) -> usize {
-        self.0.signatures.max_token_bytes
-    }
-
-    /// The issuers that are accepted; none, if whatever issuer is.
-    pub(super) fn issuers(&self) -> Option<&Names> {
-        self.0.rules.issuers.as_ref()
+    /// The issuers that are accepted (none, if whatever issuer is), and the longest token that is read.
+    pub(super) fn reach(&self) -> (Option<&Names>, usize) {
+        let max_token_bytes = self.0.signatures.max_token_bytes;
+        (self.0.rules.issuers.as_ref(), max_token_bytes)
     }
 }
 
