@@ -24,7 +24,11 @@ pub(crate) struct Call {
     reason = "each module with a store of its own uses its part"
 )]
 impl Call {
-    /// Sent at most once: a connection that breaks meanwhile is an error, as nobody knows what was done.
+    /// Sent once: a connection that breaks meanwhile is an error, as nobody knows what was done. A connection
+    /// that broke while nobody used it is one too, until its end has been noticed.
+    ///
+    /// On a Cluster the client itself sends again what a node that went away had not answered, so what must
+    /// not be done twice has to be a script that knows what it did.
     pub(crate) const fn once() -> Self {
         Self {
             deadline: None,

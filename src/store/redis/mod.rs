@@ -22,6 +22,8 @@ mod link;
 mod plan;
 mod sentinel;
 mod target;
+#[cfg(test)]
+mod tests;
 
 use std::{fmt, sync::Arc, time::Duration};
 
