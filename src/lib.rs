@@ -20,6 +20,7 @@
 //! - [`problem`], [`audit`]: what a refused client is told, and what the security log is.
 //! - [`client_ip`]: whose request it is, behind proxies that were named and no others.
 //! - [`principal`]: who is asking, whichever way it was proven.
+//! - [`tokens`]: access tokens issued, refresh tokens rotated; [`test_util`]: an issuer for tests.
 //! - [`store`], [`replay`]: what is remembered between requests, in memory or in Redis, and that nothing
 //!   single-use is used twice.
 //! - [`fetch`]: what is asked of other servers (key sets), and where it may connect to.
