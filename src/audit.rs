@@ -79,6 +79,10 @@ pub struct AuditEvent<'a> {
     /// The address on the other end of the connection. Behind a proxy it is the proxy's, not the client's:
     /// join the event with the proxy's own log there.
     pub peer: Option<IpAddr>,
+    /// The client's address, found by the [`ClientIp`](crate::client_ip::ClientIp) in the request's
+    /// extensions, if there is one ([`RefusalsLayer::client_ip`](crate::guard::RefusalsLayer::client_ip)
+    /// puts it there) and the address can be determined.
+    pub client: Option<IpAddr>,
     /// Who asked, if that was already proven.
     pub subject: Option<&'a str>,
 }
@@ -100,6 +104,9 @@ impl fmt::Display for AuditEvent<'_> {
         write!(f, " method={:?} path={:?}", self.method, self.path)?;
         if let Some(peer) = self.peer {
             write!(f, " peer={peer}")?;
+        }
+        if let Some(client) = self.client {
+            write!(f, " client={client}")?;
         }
         self.subject
             .map_or(Ok(()), |subject| write!(f, " subject={subject:?}"))
@@ -154,6 +161,7 @@ impl AuditSink for TracingAudit {
             method = ?event.method,
             path = ?event.path,
             peer = event.peer.map(tracing::field::display),
+            client = event.client.map(tracing::field::display),
             subject = event.subject.map(tracing::field::debug),
         );
     }

@@ -14,7 +14,7 @@ use tower_service::Service;
 
 use crate::{
     audit::{AuditEvent, AuditKind, AuditSink},
-    client_ip,
+    client_ip::{self, ClientIp},
     clock::{Clock, SystemClock},
     head::RequestHead,
     principal::Principal,
@@ -104,6 +104,10 @@ impl Refusals {
                 method: request.method().as_str(),
                 path: request.uri().path(),
                 peer: client_ip::peer_addr(request.extensions()).map(|peer| peer.ip()),
+                client: request
+                    .extensions()
+                    .get::<ClientIp>()
+                    .and_then(|strategy| strategy.resolve(request).ok()),
                 subject: request
                     .extensions()
                     .get::<Principal>()
@@ -153,8 +157,8 @@ macro_rules! refusal_setters {
 
 /// Gives every guard inside it a responder and an audit sink; what a guard has of its own wins.
 ///
-/// Put it outside of all other layers: a guard around it does not see it. One inside another wins too, in what it has: one that only renders leaves the audit of the one outside
-/// in place.
+/// Put it outside of all other layers: a guard around it does not see it. One inside another wins too, in
+/// what it has: one that only renders leaves the audit of the one outside in place.
 ///
 /// ```
 /// use portcullis::{audit::AuditEvent, guard::RefusalsLayer};
@@ -165,6 +169,7 @@ macro_rules! refusal_setters {
 #[must_use]
 pub struct RefusalsLayer {
     refusals: Refusals,
+    client_ip: Option<ClientIp>,
 }
 
 impl RefusalsLayer {
@@ -174,6 +179,14 @@ impl RefusalsLayer {
     }
 
     refusal_setters!(self => self.refusals);
+
+    /// Replaces how the client's address is found for [`AuditEvent::client`]; without it, behind a proxy,
+    /// events name only the proxy. The strategy is put into the request's extensions, so that extractors of
+    /// the address find the same one.
+    pub fn client_ip(mut self, strategy: ClientIp) -> Self {
+        self.client_ip = Some(strategy);
+        self
+    }
 }
 
 impl<S> Layer<S> for RefusalsLayer {
@@ -183,6 +196,7 @@ impl<S> Layer<S> for RefusalsLayer {
         ForAll {
             inner,
             refusals: Arc::new(self.refusals.clone()),
+            client_ip: self.client_ip.clone(),
         }
     }
 }
@@ -192,6 +206,7 @@ impl<S> Layer<S> for RefusalsLayer {
 pub struct ForAll<S> {
     inner: S,
     refusals: Arc<Refusals>,
+    client_ip: Option<ClientIp>,
 }
 
 impl<S, B> Service<Request<B>> for ForAll<S>
@@ -213,6 +228,9 @@ where
             _ => Arc::clone(&self.refusals),
         };
         request.extensions_mut().insert(refusals);
+        if let Some(strategy) = &self.client_ip {
+            request.extensions_mut().insert(strategy.clone());
+        }
         self.inner.call(request)
     }
 }

@@ -227,6 +227,46 @@ async fn a_refusal_is_told_once_with_who_when_and_why_and_nothing_of_the_query()
     assert_eq!(*told, [(at, line.to_owned())]);
 }
 
+#[tokio::test]
+async fn behind_a_proxy_a_refusal_is_told_with_the_clients_address_if_it_can_be_known() {
+    use portcullis::client_ip::{ClientIp, ForwardedHeader, TrustedProxies};
+
+    let told = Arc::new(Mutex::new(Vec::new()));
+    let log = Arc::clone(&told);
+    let proxies = TrustedProxies::new(["10.0.0.0/8"]).unwrap();
+    let for_all = RefusalsLayer::new()
+        .client_ip(ClientIp::trusted_ranges(
+            ForwardedHeader::XForwardedFor,
+            proxies,
+        ))
+        .with_audit(move |event: &AuditEvent<'_>| {
+            let line = event.to_string();
+            log.lock()
+                .unwrap()
+                .push((event.client, line.contains("client=")));
+        });
+    let service = for_all.layer(guarded(Refusals::new()).layer(inner()));
+    for (peer, forwarded) in [
+        ([10, 0, 0, 1], "198.51.100.9"),
+        ([192, 0, 2, 7], "198.51.100.9"),
+        ([10, 0, 0, 1], "nobody"),
+    ] {
+        let mut request = wish("refuse");
+        let forwarded = header::HeaderValue::from_static(forwarded);
+        request.headers_mut().insert("x-forwarded-for", forwarded);
+        let peer = PeerAddr(SocketAddr::from((peer, 1234)));
+        request.extensions_mut().insert(peer);
+        service.clone().oneshot(request).await.unwrap();
+    }
+    let found = |ip: [u8; 4]| (Some(ip.into()), true);
+    let wanted = [
+        found([198, 51, 100, 9]),
+        found([192, 0, 2, 7]),
+        (None, false),
+    ];
+    assert_eq!(*told.lock().unwrap(), wanted);
+}
+
 #[test]
 fn members_of_a_problem_cannot_replace_those_of_the_rfc() {
     let rejection = Rejection::new(http::StatusCode::CONFLICT, "taken", "Taken.")

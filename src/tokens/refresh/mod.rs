@@ -218,6 +218,7 @@ impl RefreshTokens {
             method: "",
             path: "",
             peer: None,
+            client: None,
             subject,
         });
     }
