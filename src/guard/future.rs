@@ -23,22 +23,23 @@ pin_project! {
         G: Guard,
         S: Service<Request<B>>,
     {
-        guard: G,
         #[pin]
-        state: State<G::Pass, S, S::Future, B>,
+        state: State<G, G::Pass, S, S::Future, B>,
     }
 }
 
 pin_project! {
     #[project = StateProjection]
-    enum State<P, S, F, B> {
-        Waiting { waiting: Option<Box<Waiting<P, S, B>>> },
-        Calling { #[pin] future: F, pass: Option<P> },
+    enum State<G, P, S, F, B> {
+        Waiting { waiting: Option<Box<Waiting<G, P, S, B>>> },
+        // What is left to do with the response, if anything is.
+        Calling { #[pin] future: F, depart: Option<(G, P)> },
         Answered { response: Option<Box<Response<Bytes>>> },
     }
 }
 
-struct Waiting<P, S, B> {
+struct Waiting<G, P, S, B> {
+    guard: G,
     check: Pin<Box<dyn Future<Output = Verdict<P>> + Send>>,
     service: S,
     request: Request<B>,
@@ -49,14 +50,16 @@ where
     G: Guard,
     S: Service<Request<B>>,
 {
+    #[inline]
     pub(super) fn decided(
-        guard: G,
+        guard: &G,
         verdict: Verdict<G::Pass>,
         service: &mut S,
         request: Request<B>,
     ) -> Self {
-        let state = proceed(&guard, verdict, service, request);
-        Self { guard, state }
+        Self {
+            state: proceed(guard, verdict, service, request),
+        }
     }
 
     pub(super) fn waiting(
@@ -66,24 +69,25 @@ where
         request: Request<B>,
     ) -> Self {
         let waiting = Some(Box::new(Waiting {
+            guard,
             check,
             service,
             request,
         }));
         Self {
-            guard,
             state: State::Waiting { waiting },
         }
     }
 }
 
 /// Follows a verdict: the one place where an inner service is called.
+#[inline]
 fn proceed<G, S, B>(
     guard: &G,
     verdict: Verdict<G::Pass>,
     service: &mut S,
     mut request: Request<B>,
-) -> State<G::Pass, S, S::Future, B>
+) -> State<G, G::Pass, S, S::Future, B>
 where
     G: Guard,
     S: Service<Request<B>>,
@@ -91,9 +95,10 @@ where
     let response = match verdict {
         Verdict::Pass(mut pass) => {
             guard.admit(&mut pass, &mut request);
+            let depart = guard.departs(&pass).then(|| (guard.clone(), pass));
             return State::Calling {
                 future: service.call(request),
-                pass: Some(pass),
+                depart,
             };
         }
         Verdict::Refuse(rejection) => {
@@ -115,6 +120,7 @@ where
 {
     type Output = Result<Response<ResponseBody<R>>, S::Error>;
 
+    #[inline]
     fn poll(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Self::Output> {
         let mut this = self.project();
         loop {
@@ -123,16 +129,18 @@ where
                     let pending = waiting.as_mut().expect("future polled after completion");
                     let verdict = ready!(pending.check.as_mut().poll(cx));
                     let Waiting {
+                        guard,
                         mut service,
                         request,
                         ..
                     } = *waiting.take().expect("it was there a line above");
-                    proceed(this.guard, verdict, &mut service, request)
+                    proceed(&guard, verdict, &mut service, request)
                 }
-                StateProjection::Calling { future, pass } => {
+                StateProjection::Calling { future, depart } => {
                     let mut response = ready!(future.poll(cx))?;
-                    let pass = pass.take().expect("future polled after completion");
-                    this.guard.depart(pass, &mut response);
+                    if let Some((guard, pass)) = depart.take() {
+                        guard.depart(pass, &mut response);
+                    }
                     return Poll::Ready(Ok(response.map(ResponseBody::inner)));
                 }
                 StateProjection::Answered { response } => {

@@ -116,6 +116,13 @@ pub trait Guard: Clone {
         let _ = (pass, request);
     }
 
+    /// Whether [`Guard::depart`] has anything to do after this pass. Where it has not, the guard need not
+    /// be cloned for it.
+    fn departs(&self, pass: &Self::Pass) -> bool {
+        let _ = pass;
+        true
+    }
+
     /// Touches the head of the inner service's response.
     ///
     /// It is not called for refusals, nor when the inner service fails.
@@ -204,14 +211,16 @@ where
     type Error = S::Error;
     type Future = ResponseFuture<G, S, B>;
 
+    #[inline]
     fn poll_ready(&mut self, cx: &mut Context<'_>) -> Poll<Result<(), S::Error>> {
         self.inner.poll_ready(cx)
     }
 
+    #[inline]
     fn call(&mut self, request: Request<B>) -> Self::Future {
         match self.guard.check(RequestHead::from(&request)) {
             Check::Ready(verdict) => {
-                ResponseFuture::decided(self.guard.clone(), verdict, &mut self.inner, request)
+                ResponseFuture::decided(&self.guard, verdict, &mut self.inner, request)
             }
             Check::Wait(check) => {
                 // The clone was never polled ready, so the polled service is the one that must be

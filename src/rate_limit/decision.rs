@@ -78,8 +78,9 @@ impl Decisions {
 
     /// Whether all limits have room, and the request was counted.
     #[must_use]
+    #[inline]
     pub fn allowed(&self) -> bool {
-        self.iter().all(|decision| decision.allowed)
+        self.first.allowed && self.rest.iter().all(|decision| decision.allowed)
     }
 
     /// When the request would find room with all of them: the latest of theirs. `None` if it has room now,

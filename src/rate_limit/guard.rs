@@ -48,6 +48,7 @@ impl Guard for RateLimitGuard {
     const NAME: &'static str = "rate_limit";
     type Pass = Counted;
 
+    #[inline]
     fn check(&self, request: RequestHead<'_>) -> Check<Counted> {
         let settings = &self.0.settings;
         if settings
@@ -79,6 +80,10 @@ impl Guard for RateLimitGuard {
         &self.0.settings.refusals
     }
 
+    fn departs(&self, pass: &Counted) -> bool {
+        pass.0.is_some() && self.0.settings.fields != RateLimitFields::None
+    }
+
     fn depart<B>(&self, pass: Counted, response: &mut Response<B>) {
         if let (Some(decisions), RateLimitFields::Ietf) = (pass.0, self.0.settings.fields) {
             self.0.policies.put(&decisions, response.headers_mut());
@@ -88,6 +93,7 @@ impl Guard for RateLimitGuard {
 
 impl Config {
     /// Asks the store about the request, under all limits at once.
+    #[inline]
     fn ask(&self, request: RequestHead<'_>) -> Result<Reply<Decisions>, NoKey> {
         let settings = &self.settings;
         let cost = settings.cost.as_ref().map_or(1, |cost| cost(request));
@@ -120,6 +126,7 @@ impl Config {
         Ok(settings.store.hit(&hits, now))
     }
 
+    #[inline]
     fn verdict(&self, reply: Result<Decisions, StoreError>) -> Verdict<Counted> {
         let wanted = self.settings.limits.len();
         let answer = reply.and_then(|decisions| {

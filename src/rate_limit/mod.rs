@@ -78,12 +78,17 @@
 //! more than sixteen places; under the default bound, now and then a new key doubles a table of at most
 //! 2,048 places, the part of the store that lies under one lock.
 
+mod blocks;
 mod buffer;
+mod counter;
 mod decision;
 mod fields;
+mod gcra;
 mod guard;
+mod identity;
 mod key;
 mod layer;
+mod log;
 mod memory;
 mod quota;
 mod store;
@@ -93,10 +98,12 @@ mod window;
 pub use self::{
     decision::{Decision, Decisions},
     fields::RateLimitFields,
+    gcra::Gcra,
     guard::{Counted, RateLimitGuard},
     key::RateLimitKey,
     layer::{RateLimit, RateLimitLayer, StoreFailure},
-    quota::{MAX_SEGMENTS, Quota},
+    log::SlidingLog,
+    quota::{Algorithm, MAX_EXACT, MAX_SEGMENTS, Quota},
     store::{Hit, RateLimitStore},
     window::SlidingWindow,
 };

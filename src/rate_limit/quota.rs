@@ -16,10 +16,26 @@ const MAX_WINDOW: u64 = 366 * 24 * 60 * 60 * NANOS;
 const MAX_NAME: usize = 64;
 const NANOS: u64 = 1_000_000_000;
 
+/// The most units that a quota counted [exactly](Quota::exact) can have: each takes 8 bytes of a key.
+pub const MAX_EXACT: u32 = 1_000;
+
+/// How a quota is counted. The last of [`Quota::segments`], [`Quota::exact`] and [`Quota::burst`] decides.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+#[non_exhaustive]
+pub enum Algorithm {
+    /// The window in segments, the oldest counted whole: [`SlidingWindow`](super::SlidingWindow).
+    SlidingWindow,
+    /// The time of every unit: [`SlidingLog`](super::SlidingLog).
+    SlidingLog,
+    /// A steady pace, and at most so many units at once: [`Gcra`](super::Gcra).
+    Gcra,
+}
+
 /// At most `limit` units in any window of the given length.
 ///
 /// The window is cut into segments (16 unless [`Quota::segments`] says otherwise), and time counts in whole
-/// nanoseconds. A quota is a plain value; as a constant, a mistake in it does not compile:
+/// nanoseconds. Small limits can be counted [exactly](Quota::exact) instead, and a [`burst`](Quota::burst)
+/// makes it a pace. A quota is a plain value; as a constant, a mistake in it does not compile:
 ///
 /// ```
 /// use std::time::Duration;
@@ -47,6 +63,9 @@ pub struct Quota {
     window: u64,
     /// In nanoseconds: the window over the segments, rounded up.
     segment: u64,
+    algorithm: Algorithm,
+    /// The most units at once, which is the limit but for a pace.
+    burst: u32,
     name: &'static str,
     fingerprint: u64,
 }
@@ -93,7 +112,7 @@ impl Quota {
         let Some(window) = window_in_bounds(window) else {
             panic!("a quota's window must be from 1 ms to 366 days long");
         };
-        Self::from_parts(limit, window, DEFAULT_SEGMENTS, "default")
+        Self::plain(limit, window)
     }
 
     /// As [`Quota::new`], for values that come from outside the program.
@@ -109,7 +128,7 @@ impl Quota {
             let expected = "must be from 1 ms to 366 days long";
             ConfigError::new("window", format!("{window:?}"), expected)
         })?;
-        Ok(Self::from_parts(limit, nanos, DEFAULT_SEGMENTS, "default"))
+        Ok(Self::plain(limit, nanos))
     }
 
     /// Replaces the number of segments, from 1 to [`MAX_SEGMENTS`].
@@ -128,7 +147,14 @@ impl Quota {
             segments >= 1 && segments <= MAX_SEGMENTS,
             "a quota has from 1 to 60 segments"
         );
-        Self::from_parts(self.limit, self.window, segments, self.name)
+        Self {
+            segments,
+            segment: self.window.div_ceil(segments as u64),
+            algorithm: Algorithm::SlidingWindow,
+            burst: self.limit,
+            ..self
+        }
+        .sealed()
     }
 
     /// As [`Quota::segments`], for values that come from outside the program.
@@ -142,6 +168,74 @@ impl Quota {
             return Err(ConfigError::new("segments", given, "must be from 1 to 60"));
         }
         Ok(self.segments(segments))
+    }
+
+    /// Counts exactly: the time of each unit is kept, so that it comes back to the nanosecond and no room
+    /// is ever withheld. For small limits (a sign-in's), as a key takes 8 bytes for each unit.
+    ///
+    /// # Panics
+    ///
+    /// If the limit is more than [`MAX_EXACT`]; at compile time for a constant.
+    #[must_use]
+    pub const fn exact(self) -> Self {
+        assert!(
+            self.limit <= MAX_EXACT,
+            "a quota that is counted exactly has a limit of at most 1,000"
+        );
+        Self {
+            algorithm: Algorithm::SlidingLog,
+            burst: self.limit,
+            ..self
+        }
+        .sealed()
+    }
+
+    /// As [`Quota::exact`], for values that come from outside the program.
+    ///
+    /// # Errors
+    ///
+    /// If the limit is more than [`MAX_EXACT`].
+    pub fn try_exact(self) -> Result<Self, ConfigError> {
+        if self.limit > MAX_EXACT {
+            let given = self.limit.to_string();
+            let expected = "must be at most 1,000 for a quota that is counted exactly";
+            return Err(ConfigError::new("limit", given, expected));
+        }
+        Ok(self.exact())
+    }
+
+    /// Makes the quota a pace (the generic cell rate algorithm): a unit comes back every
+    /// `window / limit`, and at most `burst` pass at once. A window may so hold `limit + burst` units, but
+    /// the long run holds to the limit, and what is let in is spread evenly.
+    ///
+    /// # Panics
+    ///
+    /// If `burst` is 0, or takes longer than 366 days to come back; at compile time for a constant.
+    #[must_use]
+    pub const fn burst(self, burst: u32) -> Self {
+        assert!(
+            burst > 0 && back_in_time(self.limit, self.window, burst),
+            "a burst is at least 1 and comes back within 366 days"
+        );
+        Self {
+            algorithm: Algorithm::Gcra,
+            burst,
+            ..self
+        }
+        .sealed()
+    }
+
+    /// As [`Quota::burst`], for values that come from outside the program.
+    ///
+    /// # Errors
+    ///
+    /// If `burst` is 0, or takes longer than 366 days to come back.
+    pub fn try_burst(self, burst: u32) -> Result<Self, ConfigError> {
+        if burst == 0 || !back_in_time(self.limit, self.window, burst) {
+            let expected = "must be at least 1 and come back within 366 days";
+            return Err(ConfigError::new("burst", burst.to_string(), expected));
+        }
+        Ok(self.burst(burst))
     }
 
     /// Replaces the name of the policy, which clients see in `RateLimit` and in `violated-policies`, and
@@ -167,7 +261,7 @@ impl Quota {
             );
             at += 1;
         }
-        Self::from_parts(self.limit, self.window, self.segments, name)
+        Self { name, ..self }.sealed()
     }
 
     /// The units that a window may hold.
@@ -182,7 +276,19 @@ impl Quota {
         Duration::from_nanos(self.window)
     }
 
-    /// The number of segments that the window is cut into. One more than these is in view.
+    /// How the quota is counted.
+    #[must_use]
+    pub const fn algorithm(&self) -> Algorithm {
+        self.algorithm
+    }
+
+    /// The most units that pass at once: the limit, but for a quota with a [`burst`](Quota::burst).
+    #[must_use]
+    pub const fn burst_size(&self) -> u32 {
+        self.burst
+    }
+
+    /// The number of segments that the window is cut into where it is cut. One more than these is in view.
     #[must_use]
     pub const fn segment_count(&self) -> u32 {
         self.segments
@@ -205,10 +311,19 @@ impl Quota {
         self.segment
     }
 
-    /// The length of all segments in view, in nanoseconds.
+    /// The window in nanoseconds, never 0.
+    pub(super) const fn window_nanos(&self) -> u64 {
+        self.window
+    }
+
+    /// How long a count may matter, in nanoseconds.
     pub(super) const fn view_nanos(&self) -> u64 {
-        // At most 732 days: the window's bound, twice, with a single segment.
-        self.segment * (self.segments as u64 + 1)
+        match self.algorithm {
+            // At most 732 days: the window's bound, twice, with a single segment.
+            Algorithm::SlidingWindow => self.segment * (self.segments as u64 + 1),
+            Algorithm::SlidingLog => self.window,
+            Algorithm::Gcra => back_after(self.limit, self.window, self.burst) as u64,
+        }
     }
 
     /// Tells quotas apart in the key of a counter. It is chosen by the programmer, so it withstands
@@ -217,20 +332,42 @@ impl Quota {
         self.fingerprint
     }
 
-    const fn from_parts(limit: u32, window: u64, segments: u32, name: &'static str) -> Self {
-        let mut fingerprint = fnv(0xcbf2_9ce4_8422_2325, &limit.to_be_bytes());
-        fingerprint = fnv(fingerprint, &segments.to_be_bytes());
-        fingerprint = fnv(fingerprint, &window.to_be_bytes());
-        fingerprint = fnv(fingerprint, name.as_bytes());
+    const fn plain(limit: u32, window: u64) -> Self {
         Self {
             limit,
-            segments,
+            segments: DEFAULT_SEGMENTS,
             window,
-            segment: window.div_ceil(segments as u64),
-            name,
+            segment: window.div_ceil(DEFAULT_SEGMENTS as u64),
+            algorithm: Algorithm::SlidingWindow,
+            burst: limit,
+            name: "default",
+            fingerprint: 0,
+        }
+        .sealed()
+    }
+
+    /// With the fingerprint of what it is now.
+    const fn sealed(self) -> Self {
+        let mut fingerprint = fnv(0xcbf2_9ce4_8422_2325, &self.limit.to_be_bytes());
+        fingerprint = fnv(fingerprint, &[self.algorithm as u8]);
+        fingerprint = fnv(fingerprint, &self.burst.to_be_bytes());
+        fingerprint = fnv(fingerprint, &self.segments.to_be_bytes());
+        fingerprint = fnv(fingerprint, &self.window.to_be_bytes());
+        fingerprint = fnv(fingerprint, self.name.as_bytes());
+        Self {
             fingerprint,
+            ..self
         }
     }
+}
+
+/// The nanoseconds in which a whole burst comes back, rounded up.
+const fn back_after(limit: u32, window: u64, burst: u32) -> u128 {
+    (burst as u128 * window as u128).div_ceil(limit as u128)
+}
+
+const fn back_in_time(limit: u32, window: u64, burst: u32) -> bool {
+    back_after(limit, window, burst) <= MAX_WINDOW as u128
 }
 
 /// The window in nanoseconds, if it is within bounds.

@@ -1,57 +1,26 @@
-//! [`Table`]: counters of one size under one lock, in sets of eight.
+//! [`Table`]: counters of one size under one lock, in blocks of eight.
 //!
-//! A key may lie in two sets, so no more than sixteen places are ever looked at, whether it is found, given
-//! a place, or given somebody else's. The table doubles while it may; that moves a few thousand counters at
-//! most (the lock covers only a small share of a store's) and happens a dozen times in its life.
+//! A key may lie in two blocks, so no more than sixteen places are ever looked at, whether it is found,
+//! given a place, or given somebody else's. Most lie at the first place that is looked at: then a counter
+//! costs two cache lines that are fetched together. The table doubles while it may; that moves a few
+//! thousand counters at most (the lock covers only a small share of a store's) and happens a dozen times in
+//! its life.
 
-const WAYS: usize = 8;
+use super::identity::Identity;
 
-/// The bytes of a cache line.
+/// The places of a block.
+pub(super) const WAYS: usize = 8;
+
+/// The bytes of a cache line, and of the head of a block: eight tags, and when each was last asked for, in
+/// seconds since the epoch, wrapping. The places follow.
 const LINE: usize = 64;
+const TOUCHED: usize = LINE / 2;
 
-/// Where the counts of a slot begin: after both halves of its key's identity and its newest segment.
-const HEAD: usize = 24;
+/// Where the state of a place begins: after both halves of its key's identity.
+const HEAD: usize = 16;
 
-/// The identity of a key: 128 bits that stand for the key and its quota.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) struct Identity {
-    pub(super) first: u64,
-    pub(super) second: u64,
-}
-
-/// Eight tags and when each was last asked for, in one cache line.
-#[derive(Clone, Copy)]
-#[repr(align(64))]
-struct Set {
-    /// 26 bits of the identity and 6 of the lifetime; 0 for a free place, as a lifetime is never 0.
-    tags: [u32; WAYS],
-    /// In seconds since the epoch, wrapping.
-    touched: [u32; WAYS],
-}
-
+/// A tag is 26 bits of the identity and 6 of the lifetime; 0 for a free place, as a lifetime is never 0.
 const LIFETIME_BITS: u32 = 0x3f;
-
-impl Set {
-    const FREE: Self = Self {
-        tags: [0; WAYS],
-        touched: [0; WAYS],
-    };
-
-    /// The ways with this tag, as bits.
-    #[inline]
-    fn matches(&self, tag: u32) -> u32 {
-        let ways = self.tags.iter().enumerate();
-        ways.fold(0, |bits, (way, other)| {
-            bits | (u32::from(*other == tag) << way)
-        })
-    }
-
-    /// Whether a place is free, or its counts have left their window.
-    fn is_vacant(&self, way: usize, now: u32) -> bool {
-        let code = self.tags[way] & LIFETIME_BITS;
-        code == 0 || age(self.touched[way], now) > 1_i64 << (code - 1)
-    }
-}
 
 /// The lifetime of a count in a tag's six bits: one more than the power of two that it is rounded up to.
 pub(super) const fn lifetime_code(seconds: u64) -> u32 {
@@ -60,87 +29,89 @@ pub(super) const fn lifetime_code(seconds: u64) -> u32 {
 
 #[derive(Debug)]
 pub(super) struct Table {
-    /// The bytes of a slot: the head, then the counts.
+    /// The bytes of a place: the head, then the state.
     stride: usize,
-    sets: Vec<Set>,
-    /// The slots begin at `base`, where a cache line does.
-    slots: Vec<u8>,
+    /// The blocks begin at `base`, where a cache line does.
+    bytes: Vec<u8>,
     base: usize,
+    blocks: usize,
     taken: usize,
 }
 
+/// Where a place is.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Place {
+    block: usize,
+    way: usize,
+}
+
 impl Table {
-    /// A table without places, for slots with this many bytes of counts.
-    pub(super) const fn new(cells: usize) -> Self {
+    /// A table without places, for places with this many bytes of state.
+    pub(super) const fn new(state: usize) -> Self {
         Self {
-            stride: HEAD + cells,
-            sets: Vec::new(),
-            slots: Vec::new(),
+            stride: HEAD + state,
+            bytes: Vec::new(),
             base: 0,
+            blocks: 0,
             taken: 0,
         }
     }
 
     /// The place of a key that is there, marked as asked for now.
-    pub(super) fn find(&mut self, key: Identity, code: u32, now: u32) -> Option<usize> {
+    #[inline]
+    pub(super) fn find(&mut self, key: Identity, code: u32, now: u32) -> Option<Place> {
+        let [first, second] = self.choices(key)?;
+        let likely = Place {
+            block: first,
+            way: preferred(key),
+        };
+        // The tag lies in another line than the identity: neither waits for the other.
         let tag = tag(key, code);
-        let choices = self.choices(key)?;
-        // Both sets are looked at before either's slots, so that they come from memory together.
-        let matches = choices.map(|set| self.sets[set].matches(tag));
-        for (set, mut ways) in choices.into_iter().zip(matches) {
-            while ways != 0 {
-                let way = ways.trailing_zeros() as usize;
-                if self.identity(set * WAYS + way) == key {
-                    self.sets[set].touched[way] = now;
-                    return Some(set * WAYS + way);
-                }
-                ways &= ways - 1;
-            }
-        }
-        None
+        let found = if self.identity(likely) == key && self.tag(likely) == tag {
+            likely
+        } else {
+            self.search(first, key, tag)
+                .or_else(|| self.search(second, key, tag))?
+        };
+        self.set_word(found, TOUCHED, now);
+        Some(found)
     }
 
     /// A place for a key that is not there: free, or of counts that have left the window, or, when the
     /// table has the greatest size it may have, of the key that nobody has asked for the longest. Whose
-    /// counts lay there is still to be overwritten.
-    pub(super) fn claim(&mut self, key: Identity, code: u32, now: u32, most_sets: usize) -> usize {
-        let (set, way) = loop {
+    /// state lay there is still to be overwritten.
+    pub(super) fn claim(&mut self, key: Identity, code: u32, now: u32, most: usize) -> Place {
+        let place = loop {
             let Some(choices) = self.choices(key) else {
                 self.grow(now);
                 continue;
             };
-            if let Some(place) = self.vacant(choices, now) {
+            if let Some(place) = self.vacant(choices, key, now) {
                 break place;
             }
-            if self.sets.len() >= most_sets {
+            if self.blocks >= most {
                 break self.stalest(choices, now);
             }
             self.grow(now);
         };
-        let slot = set * WAYS + way;
-        self.taken += usize::from(self.sets[set].tags[way] == 0);
-        self.sets[set].tags[way] = tag(key, code);
-        self.sets[set].touched[way] = now;
-        let bytes = self.slot_mut(slot);
-        bytes[..8].copy_from_slice(&key.first.to_le_bytes());
-        bytes[8..16].copy_from_slice(&key.second.to_le_bytes());
-        slot
+        self.taken += usize::from(self.tag(place) == 0);
+        self.occupy(place, key, tag(key, code), now);
+        place
     }
 
-    /// The newest segment and the counts of a slot.
-    pub(super) fn read(&self, slot: usize) -> (u64, &[u8]) {
-        let bytes = &self.slots[self.base + slot * self.stride..][..self.stride];
-        (word(bytes, 16), &bytes[HEAD..])
+    /// Frees the place of a key, if it has one.
+    pub(super) fn forget(&mut self, key: Identity, code: u32) {
+        if let Some(place) = self.find(key, code, 0) {
+            self.set_word(place, 0, 0);
+            self.taken -= 1;
+        }
     }
 
-    /// The counts of a slot, to be written.
-    pub(super) fn cells_mut(&mut self, slot: usize) -> &mut [u8] {
-        &mut self.slot_mut(slot)[HEAD..]
-    }
-
-    /// Writes the newest segment of a slot.
-    pub(super) fn set_newest(&mut self, slot: usize, newest: u64) {
-        self.slot_mut(slot)[16..HEAD].copy_from_slice(&newest.to_le_bytes());
+    /// The state of a place.
+    #[inline]
+    pub(super) fn state(&mut self, place: Place) -> &mut [u8] {
+        let at = self.at(place);
+        &mut self.bytes[at + HEAD..at + self.stride]
     }
 
     /// The keys that have a place, those included whose counts have left the window.
@@ -150,12 +121,13 @@ impl Table {
 
     /// The bytes on the heap.
     pub(super) fn bytes(&self) -> usize {
-        self.sets.capacity() * size_of::<Set>() + self.slots.capacity()
+        self.bytes.capacity()
     }
 
-    /// The two sets that a key may lie in, which may be one; none in a table without places.
+    /// The two blocks that a key may lie in, which may be one; none in a table without places.
+    #[inline]
     fn choices(&self, key: Identity) -> Option<[usize; 2]> {
-        let mask = self.sets.len().checked_sub(1)?;
+        let mask = self.blocks.checked_sub(1)?;
         #[allow(
             clippy::cast_possible_truncation,
             reason = "the low bits are what is wanted"
@@ -163,94 +135,157 @@ impl Table {
         Some([key.first as usize & mask, key.second as usize & mask])
     }
 
-    /// A place that is free, or whose counts have left the window, in the set that has more of them.
-    fn vacant(&self, choices: [usize; 2], now: u32) -> Option<(usize, usize)> {
-        let vacant = |set: usize| (0..WAYS).filter(move |way| self.sets[set].is_vacant(*way, now));
-        let [one, two] = choices;
-        let set = if vacant(two).count() > vacant(one).count() {
-            two
-        } else {
-            one
+    /// The place of a key in a block.
+    fn search(&self, block: usize, key: Identity, tag: u32) -> Option<Place> {
+        let places = (0..WAYS).map(|way| Place { block, way });
+        places
+            .filter(|place| self.tag(*place) == tag)
+            .find(|place| self.identity(*place) == key)
+    }
+
+    /// A place that is free, or whose counts have left the window. It is in the first block, and there the
+    /// one that is looked at first, unless the first block is about to run out and the second is not.
+    fn vacant(&self, [first, second]: [usize; 2], key: Identity, now: u32) -> Option<Place> {
+        let vacant = |block: usize| {
+            let places = (0..WAYS).map(move |way| Place { block, way });
+            places.filter(move |place| self.is_vacant(*place, now))
         };
-        vacant(set).next().map(|way| (set, way))
+        let room = vacant(first).count();
+        if room < WAYS / 2 && vacant(second).count() > room {
+            return vacant(second).next();
+        }
+        let likely = Place {
+            block: first,
+            way: preferred(key),
+        };
+        if self.is_vacant(likely, now) {
+            return Some(likely);
+        }
+        vacant(first).next()
     }
 
     /// The place that has not been asked for the longest. What was touched in a future that the clock has
     /// come back from is as stale as it is far, or such keys would stay for ever and crowd out live ones.
-    fn stalest(&self, choices: [usize; 2], now: u32) -> (usize, usize) {
-        places(choices)
-            .max_by_key(|(set, way)| age(self.sets[*set].touched[*way], now).abs())
-            .unwrap_or((choices[0], 0))
+    fn stalest(&self, choices: [usize; 2], now: u32) -> Place {
+        let likely = Place {
+            block: choices[0],
+            way: 0,
+        };
+        choices
+            .into_iter()
+            .flat_map(|block| (0..WAYS).map(move |way| Place { block, way }))
+            .max_by_key(|place| age(self.word(*place, TOUCHED), now).abs())
+            .unwrap_or(likely)
     }
 
-    /// Twice as many sets. What is alive is placed anew; with room for twice as many, one of its two sets
-    /// has a place but for a chance in billions, and then it is forgotten as when the table is full.
+    /// Twice as many blocks. What is alive is placed anew; with room for twice as many, one of its two
+    /// blocks has a place but for a chance in billions, and then it is forgotten as when the table is full.
     #[cold]
     fn grow(&mut self, now: u32) {
-        let count = (self.sets.len() * 2).max(1);
-        let sets = std::mem::replace(&mut self.sets, vec![Set::FREE; count]);
-        let fresh = vec![0; count * WAYS * self.stride + LINE];
-        let base = std::mem::replace(&mut self.base, fresh.as_ptr().align_offset(LINE).min(LINE));
-        let slots = std::mem::replace(&mut self.slots, fresh);
-        self.taken = 0;
-        for (at, set) in sets.iter().enumerate() {
-            for way in (0..WAYS).filter(|way| !set.is_vacant(*way, now)) {
-                let slot = &slots[base + (at * WAYS + way) * self.stride..][..self.stride];
-                let place = self
-                    .choices(identity(slot))
-                    .and_then(|choices| self.vacant(choices, now));
-                if let Some((to, free)) = place {
-                    self.sets[to].tags[free] = set.tags[way];
-                    self.sets[to].touched[free] = set.touched[way];
-                    self.slot_mut(to * WAYS + free).copy_from_slice(slot);
+        let blocks = (self.blocks * 2).max(1);
+        let bytes = vec![0; blocks * (LINE + WAYS * self.stride) + LINE];
+        let base = bytes.as_ptr().align_offset(LINE).min(LINE);
+        let old = std::mem::replace(
+            self,
+            Self {
+                stride: self.stride,
+                bytes,
+                base,
+                blocks,
+                taken: 0,
+            },
+        );
+        for block in 0..old.blocks {
+            for way in 0..WAYS {
+                let from = Place { block, way };
+                let key = old.identity(from);
+                if old.is_vacant(from, now) {
+                    continue;
+                }
+                let choices = self.choices(key);
+                if let Some(to) = choices.and_then(|choices| self.vacant(choices, key, now)) {
+                    self.occupy(to, key, old.tag(from), old.word(from, TOUCHED));
+                    let state = old.at(from) + HEAD..old.at(from) + old.stride;
+                    self.state(to).copy_from_slice(&old.bytes[state]);
                     self.taken += 1;
                 }
             }
         }
     }
 
-    fn identity(&self, slot: usize) -> Identity {
-        identity(&self.slots[self.base + slot * self.stride..])
+    fn occupy(&mut self, place: Place, key: Identity, tag: u32, touched: u32) {
+        self.set_word(place, 0, tag);
+        self.set_word(place, TOUCHED, touched);
+        let at = self.at(place);
+        let head = &mut self.bytes[at..at + HEAD];
+        head[..8].copy_from_slice(&key.first.to_le_bytes());
+        head[8..].copy_from_slice(&key.second.to_le_bytes());
     }
 
-    fn slot_mut(&mut self, slot: usize) -> &mut [u8] {
-        &mut self.slots[self.base + slot * self.stride..][..self.stride]
+    /// Whether a place is free, or its counts have left their window.
+    fn is_vacant(&self, place: Place, now: u32) -> bool {
+        let code = self.tag(place) & LIFETIME_BITS;
+        code == 0 || age(self.word(place, TOUCHED), now) > 1_i64 << (code - 1)
+    }
+
+    #[inline]
+    fn tag(&self, place: Place) -> u32 {
+        self.word(place, 0)
+    }
+
+    /// A word of a place in the head of its block.
+    #[inline]
+    fn word(&self, place: Place, column: usize) -> u32 {
+        let at = self.block_at(place.block) + column + place.way * 4;
+        self.bytes[at..]
+            .first_chunk()
+            .map_or(0, |word| u32::from_le_bytes(*word))
+    }
+
+    #[inline]
+    fn set_word(&mut self, place: Place, column: usize, word: u32) {
+        let at = self.block_at(place.block) + column + place.way * 4;
+        self.bytes[at..at + 4].copy_from_slice(&word.to_le_bytes());
+    }
+
+    #[inline]
+    fn identity(&self, place: Place) -> Identity {
+        let at = self.at(place);
+        let half = |at: usize| {
+            self.bytes[at..]
+                .first_chunk()
+                .map_or(0, |half| u64::from_le_bytes(*half))
+        };
+        Identity {
+            first: half(at),
+            second: half(at + 8),
+        }
+    }
+
+    #[inline]
+    fn at(&self, place: Place) -> usize {
+        self.block_at(place.block) + LINE + place.way * self.stride
+    }
+
+    #[inline]
+    fn block_at(&self, block: usize) -> usize {
+        self.base + block * (LINE + WAYS * self.stride)
     }
 }
 
-fn identity(slot: &[u8]) -> Identity {
-    Identity {
-        first: word(slot, 0),
-        second: word(slot, 8),
-    }
-}
-
-fn word(bytes: &[u8], at: usize) -> u64 {
-    bytes[at..]
-        .first_chunk()
-        .map_or(0, |word| u64::from_le_bytes(*word))
-}
-
+#[inline]
 fn tag(key: Identity, code: u32) -> u32 {
-    // The low half chooses the set, so the tag is taken from the high one.
+    // The low half chooses the block, so the tag is taken from the high one.
     ((key.second >> 32) as u32 & !LIFETIME_BITS) | code
+}
+
+/// The way that a key lies in if it was free. The low bits choose the block, the highest the shard.
+#[inline]
+fn preferred(key: Identity) -> usize {
+    (key.first >> 48) as usize % WAYS
 }
 
 /// The seconds since a place was asked for, negative if that is in the future.
 fn age(touched: u32, now: u32) -> i64 {
     i64::from(now.wrapping_sub(touched).cast_signed())
-}
-
-fn places(choices: [usize; 2]) -> impl Iterator<Item = (usize, usize)> {
-    choices
-        .into_iter()
-        .flat_map(|set| (0..WAYS).map(move |way| (set, way)))
-}
-
-impl std::fmt::Debug for Set {
-    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.debug_list()
-            .entries(self.tags.iter().filter(|tag| **tag != 0))
-            .finish()
-    }
 }

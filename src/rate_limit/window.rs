@@ -96,9 +96,26 @@ impl SlidingWindow {
         self.counts[0] = self.counts[0].saturating_add(cost);
     }
 
-    /// Takes back what was counted at this very time.
-    pub(super) fn give_back(&mut self, cost: u32) {
-        self.counts[0] = self.counts[0].saturating_sub(cost);
+    /// Forgets what has left the view, and says how many units more fit.
+    pub(super) fn room(&mut self, quota: &Quota, now: u64) -> u32 {
+        self.advance(quota, now);
+        quota.limit().saturating_sub(self.used(quota).0)
+    }
+
+    /// Takes back units that were counted at that time, as far as they are still in view.
+    ///
+    /// What the segment of that time does not hold is taken from older ones, whose units leave earlier: so
+    /// nothing that stays leaves before its time.
+    pub(super) fn give_back(&mut self, quota: &Quota, cost: u32, counted: u64) {
+        let segment = counted / quota.segment_nanos();
+        let age = usize::try_from(self.newest.saturating_sub(segment)).unwrap_or(usize::MAX);
+        let mut left = cost;
+        let view = &mut self.counts[..=quota.segment_count() as usize];
+        for count in view.iter_mut().skip(age) {
+            let taken = left.min(*count);
+            *count -= taken;
+            left -= taken;
+        }
     }
 
     /// Moves the view to the segment of `now`.
@@ -123,19 +140,17 @@ impl SlidingWindow {
             .newest
             .saturating_mul(quota.segment_nanos())
             .saturating_sub(now);
-        ahead > quota.view_nanos().max(BELIEVED_AHEAD)
+        is_beyond_belief(quota, ahead)
     }
 
     /// What the segments in view hold together, and the age of the oldest that holds anything.
     #[inline]
     fn used(&self, quota: &Quota) -> (u32, usize) {
-        let (mut sum, mut oldest) = (0, 0);
-        for (age, count) in self.view(quota).iter().enumerate() {
-            sum += u64::from(*count);
-            oldest = if *count > 0 { age } else { oldest };
-        }
+        let view = self.view(quota);
+        let sum = view.iter().map(|count| u64::from(*count)).sum::<u64>();
+        let oldest = view.iter().rposition(|count| *count > 0);
         // It is never more than the limit.
-        (u32::try_from(sum).unwrap_or(u32::MAX), oldest)
+        (u32::try_from(sum).unwrap_or(u32::MAX), oldest.unwrap_or(0))
     }
 
     fn view(&self, quota: &Quota) -> &[u32] {
@@ -156,13 +171,18 @@ impl SlidingWindow {
 
     /// How long until the segment that is `age` older than the newest leaves the view.
     fn until_gone(&self, quota: &Quota, now: u64, age: usize) -> Duration {
-        let segments = u64::from(quota.segment_count()) + 1 - age as u64;
-        let gone = self
-            .newest
-            .saturating_add(segments)
-            .saturating_mul(quota.segment_nanos());
-        Duration::from_nanos(gone.saturating_sub(now))
+        until_gone(quota, self.newest, age, now)
     }
+}
+
+/// How long until the segment that is `age` older than `newest` leaves the view.
+#[inline]
+fn until_gone(quota: &Quota, newest: u64, age: usize, now: u64) -> Duration {
+    let segments = u64::from(quota.segment_count()) + 1 - age as u64;
+    let gone = newest
+        .saturating_add(segments)
+        .saturating_mul(quota.segment_nanos());
+    Duration::from_nanos(gone.saturating_sub(now))
 }
 
 impl Default for SlidingWindow {
@@ -171,59 +191,123 @@ impl Default for SlidingWindow {
     }
 }
 
-/// The counts as a store keeps them: each in `width` bytes, the newest segment first.
+/// A window as a store keeps it: the newest segment in 7 bytes, the age of the oldest that holds anything in
+/// one; then what all hold together and what each holds, the newest first, each in as many bytes as the
+/// limit needs.
 impl SlidingWindow {
-    /// Reads what was [written](SlidingWindow::write) as `cells` into a window that holds nothing.
-    #[inline]
-    pub(super) fn read(&mut self, newest: u64, cells: &[u8], width: usize) {
-        self.newest = newest;
-        let counts = self.counts.iter_mut();
-        match width {
-            1 => counts
-                .zip(cells)
-                .for_each(|(count, cell)| *count = u32::from(*cell)),
-            2 => counts
-                .zip(cells.as_chunks().0)
-                .for_each(|(count, cell)| *count = u32::from(u16::from_le_bytes(*cell))),
-            _ => counts
-                .zip(cells.as_chunks().0)
-                .for_each(|(count, cell)| *count = u32::from_le_bytes(*cell)),
-        }
+    /// The bytes that a window of this quota takes.
+    pub(super) const fn packed(quota: &Quota) -> usize {
+        HEAD + (quota.segment_count() as usize + 2) * width(quota)
     }
 
-    /// Writes the counts. They are at most the quota's limit, which the width was chosen for.
+    /// Decides, and counts what there is room for, on a packed window whose newest segment it is still: then
+    /// nothing has left, and the other segments need not be looked at. `None` if it is not, or if they do.
     #[inline]
-    #[allow(clippy::cast_possible_truncation, reason = "they fit")]
-    pub(super) fn write(&self, cells: &mut [u8], width: usize) {
-        let counts = self.counts.iter();
-        match width {
-            1 => counts
-                .zip(cells)
-                .for_each(|(count, cell)| *cell = *count as u8),
-            2 => counts
-                .zip(cells.as_chunks_mut().0)
-                .for_each(|(count, cell)| *cell = (*count as u16).to_le_bytes()),
-            _ => counts
-                .zip(cells.as_chunks_mut().0)
-                .for_each(|(count, cell)| *cell = count.to_le_bytes()),
+    pub(super) fn hit_packed(
+        quota: &Quota,
+        packed: &mut [u8],
+        cost: u32,
+        count: bool,
+        now: u64,
+    ) -> Option<Decision> {
+        let (head, cells) = packed.split_first_chunk_mut::<HEAD>()?;
+        let head = u64::from_le_bytes(*head);
+        let (newest, oldest) = (head >> 8, (head & 0xff) as usize);
+        let since = now.checked_sub(newest.checked_mul(quota.segment_nanos())?)?;
+        if since >= quota.segment_nanos() {
+            return None;
         }
+        let (limit, width) = (quota.limit(), width(quota));
+        let used = get(cells, 0, width);
+        let room = limit.checked_sub(used)?;
+        if cost > room || (used == 0 && cost == 0) {
+            return None;
+        }
+        if count {
+            put(cells, 0, width, used + cost);
+            let counted = get(cells, 1, width);
+            put(cells, 1, width, counted + cost);
+        }
+        let reset_after = until_gone(quota, newest, oldest, now);
+        Some(Decision::pass(limit, room - cost, reset_after))
     }
 
-    /// Writes the count of the newest segment, where no other has changed.
-    #[inline]
-    pub(super) fn write_newest(&self, cells: &mut [u8], width: usize) {
-        if let Some(cell) = cells.get_mut(..width) {
-            cell.copy_from_slice(&self.counts[0].to_le_bytes()[..width]);
+    /// Reads what was [packed](SlidingWindow::pack).
+    pub(super) fn unpack(quota: &Quota, packed: &[u8]) -> Self {
+        let mut window = Self::new();
+        if let Some((head, cells)) = packed.split_first_chunk::<HEAD>() {
+            window.newest = u64::from_le_bytes(*head) >> 8;
+            let (width, in_view) = (width(quota), quota.segment_count() as usize + 1);
+            for (age, count) in window.counts.iter_mut().take(in_view).enumerate() {
+                *count = get(cells, age + 1, width);
+            }
         }
+        window
     }
 
-    /// The newest segment.
-    pub(super) fn newest(&self) -> u64 {
-        self.newest
+    /// Writes the window where there are as many bytes as it takes.
+    pub(super) fn pack(&self, quota: &Quota, packed: &mut [u8]) {
+        if let Some((head, cells)) = packed.split_first_chunk_mut::<HEAD>() {
+            let (used, oldest) = self.used(quota);
+            // A segment is at least 16,667 ns long, so its number fits 50 bits.
+            *head = ((self.newest << 8) | oldest as u64).to_le_bytes();
+            let width = width(quota);
+            put(cells, 0, width, used);
+            for (age, count) in self.view(quota).iter().enumerate() {
+                put(cells, age + 1, width, *count);
+            }
+        }
     }
 }
 
+const HEAD: usize = 8;
+
+/// The bytes of a count, which is at most the limit.
+#[inline]
+const fn width(quota: &Quota) -> usize {
+    match quota.limit() {
+        0..=0xff => 1,
+        0x100..=0xffff => 2,
+        _ => 4,
+    }
+}
+
+#[inline]
+fn get(cells: &[u8], index: usize, width: usize) -> u32 {
+    let cell = &cells[index * width..];
+    match width {
+        1 => cell.first().map_or(0, |cell| u32::from(*cell)),
+        2 => cell
+            .first_chunk()
+            .map_or(0, |cell| u32::from(u16::from_le_bytes(*cell))),
+        _ => cell
+            .first_chunk()
+            .map_or(0, |cell| u32::from_le_bytes(*cell)),
+    }
+}
+
+#[inline]
+#[allow(
+    clippy::cast_possible_truncation,
+    reason = "no count is over the limit"
+)]
+fn put(cells: &mut [u8], index: usize, width: usize, count: u32) {
+    let cell = &mut cells[index * width..];
+    // Each of a length that is known here: a copy of an unknown one would be a call.
+    match width {
+        1 => cell[0] = count as u8,
+        2 => cell[..2].copy_from_slice(&(count as u16).to_le_bytes()),
+        _ => cell[..4].copy_from_slice(&count.to_le_bytes()),
+    }
+}
+
+/// Whether counts that are so far ahead of the clock say that the clock was set, not that a caller was slow.
+pub(super) fn is_beyond_belief(quota: &Quota, ahead: u64) -> bool {
+    ahead > quota.view_nanos().max(BELIEVED_AHEAD)
+}
+
 /// Nanoseconds since the Unix epoch, in which the year 2554 is the last.
+#[inline]
 pub(super) fn nanos(now: SystemTime) -> u64 {
     u64::try_from(since_epoch(now).as_nanos()).unwrap_or(u64::MAX)
 }

@@ -21,6 +21,27 @@ use crate::support::{Door, from, from_nowhere};
 
 const QUOTA: Quota = Quota::per_minute(2);
 
+/// The verbs that these stores are not asked for.
+macro_rules! only_hit {
+    () => {
+        fn refund(&self, _: &[Hit<'_>], _: SystemTime, _: SystemTime) -> Reply<()> {
+            Reply::Ready(Err(unreachable()))
+        }
+
+        fn charge(&self, _: &[Hit<'_>], _: SystemTime) -> Reply<()> {
+            Reply::Ready(Err(unreachable()))
+        }
+
+        fn reset(&self, _: &[u8], _: &Quota) -> Reply<()> {
+            Reply::Ready(Err(unreachable()))
+        }
+
+        fn block(&self, _: &[u8], _: &Quota, _: SystemTime, _: SystemTime) -> Reply<()> {
+            Reply::Ready(Err(unreachable()))
+        }
+    };
+}
+
 /// Answers as memory does, when it is told to.
 #[derive(Clone, Default)]
 struct Later {
@@ -39,6 +60,8 @@ impl RateLimitStore for Later {
             reply
         }))
     }
+
+    only_hit!();
 }
 
 /// Answers with what it was made with.
@@ -48,6 +71,8 @@ impl RateLimitStore for Answers {
     fn hit(&self, _hits: &[Hit<'_>], _now: SystemTime) -> Reply<Decisions> {
         (self.0)()
     }
+
+    only_hit!();
 }
 
 fn unreachable() -> StoreError {
@@ -145,6 +170,8 @@ async fn a_store_that_never_answers_is_let_go_with_the_request() {
                 pending().await
             }))
         }
+
+        only_hit!();
     }
     let dropped = Arc::default();
     let layer = RateLimitLayer::new(QUOTA).with_store(Never(Arc::clone(&dropped)));

@@ -1,0 +1,148 @@
+//! [`Identity`]: 128 bits that stand for a key and its quota.
+//!
+//! Keys come from clients, who must not be able to find two that count together. The hash is multilinear:
+//! the key's words, 64 bits each, times random numbers of 128 bits, added modulo 2^128, the upper half
+//! taken; twice, with numbers of their own. It is strongly universal (Lemire and Kaser, "Strongly universal
+//! string hashing is fast", 2014): whatever two different keys somebody chose, they meet with a probability
+//! of 2^-128 over the choice of the numbers. A client sees of the hash only whether two requests count
+//! together, and as long as none ever did, it has seen nothing: guessing on does not help it. Among 2^40
+//! keys any two meet with a probability of 2^-49.
+
+use std::hash::{BuildHasher, RandomState};
+
+/// The words that are hashed at once; what is longer is hashed in turns, each beginning with the result of
+/// the one before, which adds the 2^-128 up.
+const WORDS: usize = 32;
+
+/// 128 bits that stand for a key and its quota.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) struct Identity {
+    pub(super) first: u64,
+    pub(super) second: u64,
+}
+
+/// The random numbers of a store.
+pub(super) struct Identities {
+    /// What the sums begin with, then what each word is multiplied by.
+    start: [u128; 2],
+    factors: [[u128; 2]; WORDS],
+}
+
+impl Identities {
+    /// Fresh ones, from the generator that the standard library keys its hash maps with: SipHash under a
+    /// key of the operating system's.
+    pub(super) fn new() -> Self {
+        let source = RandomState::new();
+        let number = |index: usize| {
+            let half = |half: usize| u128::from(source.hash_one((index, half)));
+            (half(0) << 64) | half(1)
+        };
+        Self {
+            start: [number(0), number(1)],
+            factors: std::array::from_fn(|at| [number(2 * at + 2), number(2 * at + 3)]),
+        }
+    }
+
+    /// What stands for a key under a quota of this fingerprint.
+    #[inline]
+    pub(super) fn of(&self, fingerprint: u64, key: &[u8]) -> Identity {
+        // Lengths stand first, so that a key and the same key with zeros after it differ.
+        let mut sum = Sum::new(self);
+        sum.add(fingerprint);
+        sum.add(key.len() as u64);
+        let (words, rest) = key.as_chunks::<8>();
+        for word in words {
+            sum.add(u64::from_le_bytes(*word));
+        }
+        if !rest.is_empty() {
+            let mut word = [0; 8];
+            for (to, from) in word.iter_mut().zip(rest) {
+                *to = *from;
+            }
+            sum.add(u64::from_le_bytes(word));
+        }
+        sum.identity()
+    }
+}
+
+struct Sum<'i> {
+    numbers: &'i Identities,
+    sums: [u128; 2],
+    at: usize,
+}
+
+impl<'i> Sum<'i> {
+    #[inline]
+    fn new(numbers: &'i Identities) -> Self {
+        Self {
+            numbers,
+            sums: numbers.start,
+            at: 0,
+        }
+    }
+
+    #[inline]
+    fn add(&mut self, word: u64) {
+        if self.at == WORDS {
+            let Identity { first, second } = self.identity();
+            *self = Self::new(self.numbers);
+            self.multiply(first);
+            self.multiply(second);
+        }
+        self.multiply(word);
+    }
+
+    #[inline]
+    fn multiply(&mut self, word: u64) {
+        if let Some([one, two]) = self.numbers.factors.get(self.at) {
+            let [first, second] = &mut self.sums;
+            *first = first.wrapping_add(one.wrapping_mul(u128::from(word)));
+            *second = second.wrapping_add(two.wrapping_mul(u128::from(word)));
+        }
+        self.at += 1;
+    }
+
+    #[inline]
+    fn identity(&self) -> Identity {
+        #[allow(clippy::cast_possible_truncation, reason = "the upper half is left")]
+        let [first, second] = self.sums.map(|sum| (sum >> 64) as u64);
+        Identity { first, second }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::collections::HashSet;
+
+    use super::*;
+
+    #[test]
+    fn every_byte_every_length_and_the_quota_count() {
+        let numbers = Identities::new();
+        let mut seen = HashSet::new();
+        let mut fresh = |fingerprint, key: &[u8]| {
+            let Identity { first, second } = numbers.of(fingerprint, key);
+            assert!(seen.insert(first), "{fingerprint} {key:?}");
+            assert!(seen.insert(second), "{fingerprint} {key:?}");
+        };
+        for length in (0..40).chain([240, 248, 249, 256, 500, 501, 1_000, 4_096]) {
+            let mut key = vec![0; length];
+            fresh(7, &key);
+            fresh(8, &key);
+            for at in 0..length {
+                key[at] = 1;
+                fresh(7, &key);
+                key[at] = 0;
+            }
+        }
+    }
+
+    #[test]
+    fn equal_keys_are_equal_in_a_store_and_not_in_another() {
+        let (one, other) = (Identities::new(), Identities::new());
+        for key in [&b""[..], b"a", &[9; 300]] {
+            assert_eq!(one.of(1, key), one.of(1, key));
+            assert_ne!(one.of(1, key), other.of(1, key));
+        }
+    }
+}
