@@ -12,7 +12,7 @@ use portcullis::{
     body::ResponseBody,
     clock::ManualClock,
     head::RequestHead,
-    jwt::{Algorithm, Claims, JwtAuthLayer},
+    jwt::{Algorithm, Claims, JwtAuthLayer, JwtError},
     principal::Principal,
     problem::Rejection,
 };
@@ -234,4 +234,22 @@ fn refusals_are_told_and_rendered_as_the_application_wants() {
     assert_eq!(told.len(), 1);
     assert!(told[0].starts_with("event=authn_token_fail layer=jwt code=jwt_malformed status=401"));
     assert!(!told[0].contains("needle"));
+}
+
+#[test]
+fn the_code_of_a_check_of_the_applications_own_is_what_the_client_is_told() {
+    let verifier = mint::verifier(Algorithm::Hs256)
+        .add_check(|_: &Claims| Err(JwtError::refused("account_closed")));
+    let layer = JwtAuthLayer::new(verifier).with_clock(ManualClock::new(mint::now()));
+    let token = mint::token(Algorithm::Hs256, &mint::claims());
+    let request = Request::builder()
+        .header(header::AUTHORIZATION, format!("Bearer {token}"))
+        .body(())
+        .expect("a request");
+    let response = answer(layer, request);
+    assert_eq!(response.status(), StatusCode::UNAUTHORIZED);
+    assert!(response.headers().contains_key(header::WWW_AUTHENTICATE));
+    let rejection = response.extensions().get::<Rejection>();
+    assert_eq!(rejection.map(Rejection::code), Some("account_closed"));
+    assert!(text(response).contains("account_closed"));
 }

@@ -155,7 +155,9 @@ fn table(title: &'static str, issuer: Issuer) -> Table {
         .expect("a runtime");
 
     let key = VerifyingKey::from_jwk(&issuer.jwk.to_string()).expect("a usable key");
-    let ours = JwtAuthLayer::new(JwtVerifier::builder(key).issuer(ISSUER).audience(AUDIENCE));
+    let verifier = JwtVerifier::builder(key).issuer(ISSUER).audience(AUDIENCE);
+    let forgetful = JwtAuthLayer::new(verifier.clone().without_cache());
+    let ours = JwtAuthLayer::new(verifier);
 
     let resource_server = {
         use tower_oauth2_resource_server::{
@@ -200,6 +202,10 @@ fn table(title: &'static str, issuer: Issuer) -> Table {
         contenders: vec![
             ("bare service", step(unit(), &token)),
             ("portcullis", step(ours.layer(unit()), &token)),
+            (
+                "portcullis, without its cache",
+                step(forgetful.layer(unit()), &token),
+            ),
             (
                 "tower-oauth2-resource-server",
                 step(resource_server.layer(unit()), &token),

@@ -217,11 +217,11 @@ fn event() -> impl Strategy<Value = Event> {
 }
 
 proptest! {
-    #![proptest_config(ProptestConfig::with_cases(64))]
+    #![proptest_config(ProptestConfig::with_cases(32))]
 
     #[test]
     fn a_verifier_that_remembers_says_what_one_says_that_does_not(
-        events in vec(event(), 0..120),
+        events in vec(event(), 0..80),
         capacity in prop_oneof![Just(1_usize), Just(5), Just(4096)],
         leeway in prop_oneof![Just(0_u64), Just(5)],
         max_age in prop_oneof![Just(None), Just(Some(25_u64))],
