@@ -10,6 +10,7 @@
 //! | [`RateLimitLayer`](rate_limit::RateLimitLayer) | 429, `Retry-After` | `rate-limit` |
 //! | [`JwtAuthLayer`](jwt::JwtAuthLayer) | 401, `WWW-Authenticate` | `jwt` |
 //! | [`RequireLayer`](authz::RequireLayer) | 403, or 401 to sign in anew | `authz` |
+//! | [`WebhookLayer`](webhook::WebhookLayer) | 401, 413 for a body too large | `webhook` |
 //!
 //! The headers stand outermost, so that every answer has them, refusals included. The limit stands before
 //! the token's verification, so that nobody can make the service verify signatures without end.

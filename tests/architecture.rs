@@ -27,7 +27,7 @@ const ROWS: &[&[&str]] = &[
     &["fetch"],
     &["store"],
     &["replay"],
-    &["headers", "rate_limit", "jwt", "authz"],
+    &["headers", "rate_limit", "jwt", "authz", "webhook"],
     &["tokens"],
     &["test_util"],
 ];

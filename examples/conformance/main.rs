@@ -14,6 +14,8 @@ mod headers;
 mod jose;
 #[cfg(feature = "rate-limit")]
 mod rate_limit;
+#[cfg(feature = "webhook")]
+mod webhook;
 
 use std::io::{self, BufRead, Write};
 
@@ -62,6 +64,8 @@ fn ask(question: &Value) -> Answer {
         "jws" | "jwt" | "jwk" | "jwks" => jose::answer(area, question),
         #[cfg(feature = "rate-limit")]
         "rate_limit" => rate_limit::answer(question),
+        #[cfg(feature = "webhook")]
+        "webhook" | "webhook_sign" => webhook::answer(area, question),
         other => Err(Trouble::Unsupported(format!("area {other}"))),
     }
 }

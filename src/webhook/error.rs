@@ -2,7 +2,12 @@
 
 use std::{error::Error, fmt};
 
-use http::StatusCode;
+use http::{HeaderValue, StatusCode, header};
+
+use crate::{audit::AuditKind, problem::Rejection};
+
+/// When a sender should come again with a delivery that cannot be taken now, in seconds.
+const RETRY_AFTER: HeaderValue = HeaderValue::from_static("5");
 
 /// A delivery that is not accepted.
 ///
@@ -97,6 +102,28 @@ impl WebhookError {
     #[must_use]
     pub fn code(&self) -> &'static str {
         self.0.code()
+    }
+
+    /// What the sender is told: the status and the code of the kind.
+    #[must_use]
+    pub fn rejection(&self) -> Rejection {
+        let rejection = Rejection::new(self.0.status(), self.code(), self.0.sentence());
+        match self.0.status() {
+            StatusCode::SERVICE_UNAVAILABLE => {
+                rejection.add_header(header::RETRY_AFTER, RETRY_AFTER)
+            }
+            _ => rejection,
+        }
+    }
+
+    pub(super) fn audit_kind(&self) -> AuditKind {
+        match self.0 {
+            WebhookErrorKind::BodyTooLarge
+            | WebhookErrorKind::BodyUnreadable
+            | WebhookErrorKind::NotJson => AuditKind::InputValidationFail,
+            WebhookErrorKind::StoreUnavailable => AuditKind::SysDependencyFail,
+            _ => AuditKind::AuthnLoginFail,
+        }
     }
 }
 

@@ -19,3 +19,5 @@ mod redis;
 mod replay;
 #[cfg(all(feature = "tokens", feature = "authz"))]
 mod tokens;
+#[cfg(feature = "webhook")]
+mod webhook;

@@ -1,0 +1,44 @@
+//! What the check allocates: nothing.
+
+use allocation_counter::measure;
+use http::HeaderMap;
+use portcullis::webhook::{WebhookScheme, WebhookVerifier};
+
+use crate::schemes::{all, now};
+
+#[test]
+fn the_check_of_a_streamed_delivery_allocates_nothing() {
+    let mut streamed = 0;
+    for sender in all() {
+        let verifier = sender.verifier();
+        if verifier.needs_whole_body() {
+            continue;
+        }
+        streamed += 1;
+        let headers: HeaderMap = sender.headers();
+        let counted = measure(|| {
+            let mut check = verifier.begin(&headers, now()).unwrap();
+            for piece in sender.body.chunks(7) {
+                check.update(piece);
+            }
+            assert!(check.finish().is_ok());
+            assert!(verifier.verify(&headers, b"another", now()).is_err());
+        });
+        assert_eq!(counted.count_total, 0, "{}", sender.scheme.name());
+    }
+    assert!(streamed > 10);
+}
+
+#[test]
+fn a_second_secret_costs_no_allocation_either() {
+    let scheme = WebhookScheme::stripe();
+    let sender = all().remove(0);
+    let verifier = WebhookVerifier::new(scheme, "another").unwrap();
+    let verifier = verifier.add_secret(sender.secret.as_str()).unwrap();
+    let headers = sender.headers();
+    let counted = measure(|| {
+        let proof = verifier.verify(&headers, sender.body, now()).unwrap();
+        assert_eq!(proof.secret_index(), 1);
+    });
+    assert_eq!(counted.count_total, 0);
+}

@@ -1,0 +1,286 @@
+//! The layer: the exact bytes handed on, the limit, refusals.
+
+use std::sync::{Arc, Mutex, atomic::Ordering};
+
+use bytes::Bytes;
+use http::{HeaderMap, HeaderValue, StatusCode};
+use http_body::SizeHint;
+use portcullis::{
+    audit::{AuditEvent, AuditKind},
+    webhook::{WebhookErrorKind, WebhookLayer, WebhookScheme, WebhookSigner, WebhookVerifier},
+};
+
+use crate::{
+    schemes::{all, now},
+    support::{Handler, SECRET, clock, delivery, fields, stripe},
+};
+
+#[tokio::test]
+async fn the_handler_has_the_exact_bytes_however_they_came() {
+    // Not UTF-8, not JSON, every byte.
+    let body: Vec<u8> = (0..=255).cycle().take(50_000).collect();
+    for size in [1, 7, 100, 4095, 4096, 4097, 16_384, 50_000] {
+        let handler = Handler::default();
+        let answer = handler.ask(&stripe(), delivery(&body, size)).await;
+        assert_eq!(answer.status, 200, "{size}");
+        let seen = handler.seen.lock().unwrap()[0].clone();
+        assert_eq!(seen.body, body);
+        assert_eq!(seen.webhook.bytes(), &body);
+        assert_eq!(seen.webhook.provider(), "stripe");
+        assert_eq!(seen.webhook.timestamp(), Some(now()));
+        assert_eq!(seen.webhook.secret_index(), 0);
+        // Large frames are handed on as they came, small ones put together.
+        let most = body.len().div_ceil(size.max(2048)) + 1;
+        assert!(seen.frames <= most, "{size}: {} frames", seen.frames);
+    }
+}
+
+#[tokio::test]
+async fn a_body_of_one_frame_is_not_copied() {
+    let body = Bytes::from(vec![7; 1000]);
+    let mut request = delivery(b"", 1);
+    *request.headers_mut() = fields(&body);
+    request.body_mut().frames.push_back(body.clone());
+    let handler = Handler::default();
+    assert_eq!(handler.ask(&stripe(), request).await.status, 200);
+    let seen = handler.seen.lock().unwrap()[0].clone();
+    assert_eq!(seen.webhook.bytes().as_ptr(), body.as_ptr());
+}
+
+#[tokio::test]
+async fn an_empty_body_and_trailers_are_handed_on() {
+    let mut request = delivery(b"", 1);
+    let mut trailers = HeaderMap::new();
+    trailers.insert("x-checksum", HeaderValue::from_static("7"));
+    request.body_mut().trailers = Some(trailers.clone());
+    let handler = Handler::default();
+    assert_eq!(handler.ask(&stripe(), request).await.status, 200);
+    let seen = handler.seen.lock().unwrap()[0].clone();
+    assert_eq!((seen.body.len(), seen.trailers), (0, Some(trailers)));
+    assert_eq!(seen.webhook.bytes().len(), 0);
+}
+
+#[tokio::test]
+async fn every_scheme_passes_through_the_layer() {
+    for sender in all() {
+        let verifier = sender.verifier();
+        let layer = WebhookLayer::new(verifier).with_clock(clock());
+        for (size, good) in [(5, true), (1000, true), (5, false)] {
+            let mut request = delivery(sender.body, size);
+            *request.headers_mut() = sender.headers();
+            *request.uri_mut() = "/hooks?shop=7".parse().unwrap();
+            if !good {
+                request
+                    .body_mut()
+                    .frames
+                    .push_back(Bytes::from_static(b"&x=1"));
+            }
+            let handler = Handler::default();
+            let answer = handler
+                .ask(&layer.clone().dangerous_without_replay_check(), request)
+                .await;
+            let name = sender.scheme.name();
+            let passes = good || !sender.signs_body();
+            assert_eq!(
+                answer.status,
+                if passes { 200 } else { 401 },
+                "{name} {size}"
+            );
+            assert_eq!(handler.calls(), usize::from(passes), "{name}");
+            if passes && good {
+                assert_eq!(handler.seen.lock().unwrap()[0].body, sender.body);
+            }
+        }
+    }
+}
+
+#[tokio::test]
+async fn the_query_of_the_request_is_signed_where_the_url_has_none() {
+    let signed = WebhookScheme::square("https://example.com/hooks?shop=7").unwrap();
+    let headers = WebhookSigner::new(signed, "key")
+        .unwrap()
+        .sign("", b"{}", now())
+        .unwrap();
+    let scheme = WebhookScheme::square("https://example.com/hooks").unwrap();
+    let verifier = WebhookVerifier::new(scheme, "key").unwrap();
+    let layer = WebhookLayer::new(verifier).dangerous_without_replay_check();
+    for (target, status) in [
+        ("/?shop=7", 200),
+        ("/inner?shop=7", 200),
+        ("/?shop=8", 401),
+        ("/", 401),
+    ] {
+        let mut request = delivery(b"{}", 2);
+        *request.headers_mut() = headers.clone();
+        *request.uri_mut() = target.parse().unwrap();
+        let answer = Handler::default().ask(&layer, request).await;
+        assert_eq!(answer.status, status, "{target}");
+    }
+}
+
+#[tokio::test]
+async fn a_body_over_the_limit_is_413_and_not_read_to_its_end() {
+    let limit = 10_000;
+    let layer = || stripe().body_limit(limit as u64);
+    let handler = Handler::default();
+    let body = vec![b'x'; limit + 1];
+    assert_eq!(
+        handler
+            .ask(&layer(), delivery(&body[..limit], 1000))
+            .await
+            .status,
+        200
+    );
+
+    let request = delivery(&body, 1000);
+    let answer = handler.ask(&layer(), request).await;
+    assert_eq!(
+        (answer.status, answer.code),
+        (413, Some("webhook_body_too_large"))
+    );
+    assert_eq!(answer.headers["content-type"], "application/problem+json");
+
+    // Of a body that goes on, no more is taken than the limit and a frame.
+    let long = delivery(&vec![b'x'; 100 * limit], 1000);
+    let taken = Arc::clone(&long.body().taken);
+    assert_eq!(handler.ask(&layer(), long).await.status, 413);
+    assert_eq!(taken.load(Ordering::SeqCst), 11);
+
+    // Of a body that says how long it is, nothing.
+    let mut said = delivery(&body, 1000);
+    said.body_mut().hint = SizeHint::with_exact(body.len() as u64);
+    let taken = Arc::clone(&said.body().taken);
+    assert_eq!(handler.ask(&layer(), said).await.status, 413);
+    assert_eq!(taken.load(Ordering::SeqCst), 0);
+    assert_eq!(handler.calls(), 1);
+}
+
+#[tokio::test]
+async fn the_default_limit_is_one_mebibyte() {
+    let handler = Handler::default();
+    let body = vec![b'x'; (1 << 20) + 1];
+    let most = &body[..1 << 20];
+    assert_eq!(
+        handler.ask(&stripe(), delivery(most, 16_384)).await.status,
+        200
+    );
+    assert_eq!(
+        handler.ask(&stripe(), delivery(&body, 16_384)).await.status,
+        413
+    );
+}
+
+#[tokio::test]
+async fn a_body_that_breaks_off_is_400() {
+    let mut request = delivery(b"half of it", 4);
+    request.body_mut().breaks_off = true;
+    let handler = Handler::default();
+    let answer = handler.ask(&stripe(), request).await;
+    assert_eq!(
+        (answer.status, answer.code),
+        (400, Some("webhook_body_unreadable"))
+    );
+    assert_eq!(handler.calls(), 0);
+}
+
+#[tokio::test]
+async fn a_delivery_that_is_refused_by_its_head_is_not_read() {
+    let mut request = delivery(b"a body", 1);
+    request.headers_mut().clear();
+    let taken = Arc::clone(&request.body().taken);
+    let answer = Handler::default().ask(&stripe(), request).await;
+    assert_eq!(
+        (answer.status, answer.code),
+        (401, Some("webhook_signature_missing"))
+    );
+    assert_eq!(taken.load(Ordering::SeqCst), 0);
+}
+
+#[tokio::test]
+async fn refusals_are_told_rendered_and_give_nothing_away() {
+    let events = Arc::new(Mutex::new(Vec::new()));
+    let sink = Arc::clone(&events);
+    let layer = stripe().with_audit(move |event: &AuditEvent<'_>| {
+        sink.lock()
+            .unwrap()
+            .push((event.kind, event.layer, event.code, event.to_string()));
+    });
+    let mut request = delivery(b"a body", 1);
+    let expected = request.headers()["stripe-signature"]
+        .to_str()
+        .unwrap()
+        .to_owned();
+    request
+        .body_mut()
+        .frames
+        .push_back(Bytes::from_static(b"!"));
+    let answer = Handler::default().ask(&layer, request).await;
+    assert_eq!(
+        (answer.status, answer.code),
+        (401, Some("webhook_signature_invalid"))
+    );
+    assert_eq!(answer.headers["cache-control"], "no-store");
+    let events = events.lock().unwrap();
+    let (kind, name, code, text) = &events[0];
+    assert_eq!(
+        (*kind, *name, *code),
+        (
+            AuditKind::AuthnLoginFail,
+            "webhook",
+            "webhook_signature_invalid"
+        )
+    );
+    for part in [SECRET, &expected[20..40]] {
+        assert!(!text.contains(part), "{text}");
+    }
+    assert_eq!(events.len(), 1);
+}
+
+#[tokio::test]
+async fn the_clock_of_the_layer_judges_timestamps() {
+    let clock = clock();
+    let layer = stripe().with_clock(clock.clone());
+    clock.advance(std::time::Duration::from_secs(301));
+    let answer = Handler::default().ask(&layer, delivery(b"a body", 9)).await;
+    assert_eq!((answer.status, answer.code), (401, Some("webhook_too_old")));
+}
+
+#[tokio::test]
+async fn json_is_read_from_the_exact_bytes() {
+    let handler = Handler::default();
+    handler
+        .ask(&stripe(), delivery(br#"{"id":"evt_1"}"#, 3))
+        .await;
+    handler.ask(&stripe(), delivery(br#"{"id":"#, 3)).await;
+    let seen = handler.seen.lock().unwrap();
+    let value: serde_json::Value = seen[0].webhook.json().unwrap();
+    assert_eq!(value["id"], "evt_1");
+    let error = seen[1].webhook.json::<serde_json::Value>().unwrap_err();
+    assert_eq!(error.kind(), WebhookErrorKind::NotJson);
+    assert_eq!(error.rejection().status(), StatusCode::UNPROCESSABLE_ENTITY);
+}
+
+#[test]
+fn the_body_holds_no_more_than_its_bytes_and_a_frame() {
+    use std::{
+        pin::pin,
+        task::{Context, Waker},
+    };
+    use tower::ServiceExt;
+
+    // Frames as small as can be: each on its own would cost a handle.
+    for (length, size) in [(100_000, 1), (1_000_000, 16_384), (100_000, 4097)] {
+        let request = delivery(&vec![b'x'; length], size);
+        let handler = Handler::default();
+        let service = handler.service(&stripe());
+        let counted = allocation_counter::measure(|| {
+            let mut future = pin!(service.oneshot(request));
+            let mut cx = Context::from_waker(Waker::noop());
+            while future.as_mut().poll(&mut cx).is_pending() {}
+        });
+        // The handler of the test copies the body once, in a vector that grows by doubling.
+        let handler = 3 * length as u64;
+        let most = length as u64 + size as u64 + 40_000 + handler;
+        assert!(counted.bytes_max <= most, "{length} by {size}: {counted:?}");
+    }
+}

@@ -1,0 +1,193 @@
+//! Every scheme: what was signed verifies, and with any byte changed it does not.
+
+use http::{HeaderMap, HeaderName, HeaderValue};
+use portcullis::webhook::{WebhookScheme, WebhookSigner, WebhookVerifier};
+use proptest::prelude::*;
+
+use crate::schemes::{BODY, ID, Sender, all, now};
+
+/// Fields that no scheme signs.
+fn is_unsigned(sender: &Sender, name: &HeaderName) -> bool {
+    let is_id = name.as_str().ends_with("id") || name.as_str().contains("idempotency");
+    let signs_id = ["standard-webhooks", "svix", "acme"].contains(&sender.scheme.name());
+    // GitHub's and others' ids are not signed: what stands for a delivery is what is.
+    (is_id || name == "x-github-delivery") && !signs_id
+}
+
+/// Every header in which one bit of one byte is another, as far as it is a header still.
+fn flipped(headers: &HeaderMap, bit: u8) -> Vec<(HeaderName, HeaderMap)> {
+    let mut all = Vec::new();
+    for (name, value) in headers {
+        for at in 0..value.len() {
+            let mut bytes = value.as_bytes().to_vec();
+            bytes[at] ^= 1 << bit;
+            if let Ok(value) = HeaderValue::from_bytes(&bytes) {
+                let mut headers = headers.clone();
+                headers.insert(name.clone(), value);
+                all.push((name.clone(), headers));
+            }
+        }
+    }
+    all
+}
+
+#[test]
+fn what_is_signed_verifies_and_says_who_signed_it() {
+    for sender in all() {
+        let name = sender.scheme.name();
+        let headers = sender.headers();
+        let verifier = sender.verifier();
+        let proof = verifier
+            .verify(&headers, sender.body, now())
+            .unwrap_or_else(|error| panic!("{name}: {error}"));
+        assert_eq!(proof.secret_index(), 0);
+        // However it is cut.
+        for cut in [0, 1, sender.body.len() / 2, sender.body.len()] {
+            let mut check = verifier.begin(&headers, now()).unwrap();
+            check.update(&sender.body[..cut]);
+            check.update(&sender.body[cut..]);
+            let cut = check.finish().unwrap();
+            assert_eq!(cut.replay_key(), proof.replay_key(), "{name}");
+        }
+    }
+}
+
+#[test]
+fn every_flipped_bit_of_a_header_field_is_refused() {
+    for sender in all() {
+        let verifier = sender.verifier();
+        let headers = sender.headers();
+        let whole = verifier.verify(&headers, sender.body, now()).unwrap();
+        for bit in 0..8 {
+            for (name, headers) in flipped(&headers, bit) {
+                let verdict = verifier.verify(&headers, sender.body, now());
+                if is_unsigned(&sender, &name) {
+                    // It is the same delivery, whatever it calls itself.
+                    let same = |proof: portcullis::webhook::WebhookProof<'_>| {
+                        proof.replay_key() == whole.replay_key()
+                    };
+                    assert!(verdict.is_err() || verdict.is_ok_and(same));
+                } else if name == http::header::CONTENT_TYPE {
+                    // Media types are compared without case.
+                    let value =
+                        String::from_utf8_lossy(headers[&name].as_bytes()).to_ascii_lowercase();
+                    let same = value == "application/x-www-form-urlencoded";
+                    assert_eq!(verdict.is_ok(), same, "{value}");
+                } else {
+                    assert!(
+                        verdict.is_err(),
+                        "{}: {name}: {:?}",
+                        sender.scheme.name(),
+                        headers[&name]
+                    );
+                }
+            }
+        }
+    }
+}
+
+#[test]
+fn a_field_that_is_left_out_is_refused() {
+    for sender in all() {
+        let headers = sender.headers();
+        for name in headers.keys().filter(|name| !is_unsigned(&sender, name)) {
+            let mut fewer = headers.clone();
+            fewer.remove(name);
+            let verdict = sender.verifier().verify(&fewer, sender.body, now());
+            assert!(verdict.is_err(), "{}: {name}", sender.scheme.name());
+        }
+    }
+}
+
+#[test]
+fn every_flipped_byte_of_a_secret_is_refused() {
+    for sender in all() {
+        let headers = sender.headers();
+        let key = sender.key();
+        for at in 0..key.len() {
+            for bit in [0, 1, 4] {
+                let mut other = key.clone().into_bytes();
+                other[at] ^= 1 << bit;
+                let Ok(verifier) = WebhookVerifier::new(sender.scheme.clone(), other.clone())
+                else {
+                    continue;
+                };
+                let verdict = verifier.verify(&headers, sender.body, now());
+                assert!(
+                    verdict.is_err(),
+                    "{}: {}",
+                    sender.scheme.name(),
+                    String::from_utf8_lossy(&other)
+                );
+            }
+        }
+    }
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig::with_cases(48))]
+
+    #[test]
+    fn every_changed_body_is_refused(
+        which in 0..22_usize,
+        body in prop::collection::vec(any::<u8>(), 1..300),
+        at in any::<prop::sample::Index>(),
+        mask in 1..=255_u8,
+    ) {
+        let senders = all();
+        prop_assert_eq!(senders.len(), 22);
+        let sender = &senders[which];
+        let headers = sender.signer().sign(ID, &body, now()).unwrap();
+        let verifier = sender.verifier();
+        prop_assert!(verifier.verify(&headers, &body, now()).is_ok());
+        let mut changed = body.clone();
+        changed[at.index(body.len())] ^= mask;
+        let verdict = verifier.verify(&headers, &changed, now());
+        if sender.scheme.name() == "twilio" {
+            // A form may be written in several ways: what is signed is what it says.
+            let key = verifier.verify(&headers, &body, now()).unwrap().replay_key();
+            prop_assert!(verdict.is_err() || verdict.is_ok_and(|proof| proof.replay_key() == key));
+        } else {
+            prop_assert_eq!(verdict.is_ok(), !sender.signs_body());
+        }
+        prop_assert_eq!(
+            verifier.verify(&headers, &[&body[..], b"&x=1"].concat(), now()).is_ok(),
+            !sender.signs_body()
+        );
+    }
+
+    #[test]
+    fn a_signature_over_another_time_is_refused(seconds in 1..300_u64) {
+        for sender in all() {
+            let later = now() + std::time::Duration::from_secs(seconds);
+            let mut headers = sender.headers();
+            let others = sender.signer().sign(ID, sender.body, later).unwrap();
+            let stamps: Vec<HeaderName> = headers
+                .keys()
+                .filter(|name| name.as_str().contains("time"))
+                .cloned()
+                .collect();
+            for name in &stamps {
+                headers.insert(name.clone(), others[name].clone());
+            }
+            let verdict = sender.verifier().verify(&headers, sender.body, now());
+            prop_assert_eq!(verdict.is_err(), !stamps.is_empty());
+        }
+    }
+}
+
+#[test]
+fn a_twilio_body_of_another_kind_is_held_to_its_hash() {
+    let hash = "70f331694dd0fb5dd9931f7fe438b24f670de63b49de7283a68eb02b412c46e3";
+    let url = format!("https://example.com/hooks?bodySHA256={hash}");
+    let scheme = WebhookScheme::twilio(&url).unwrap();
+    let signer = WebhookSigner::new(scheme.clone(), "12345").unwrap();
+    let headers = signer.sign("", BODY, now()).unwrap();
+    let verifier = WebhookVerifier::new(scheme, "12345").unwrap();
+    assert!(verifier.verify(&headers, BODY, now()).is_ok());
+    assert!(verifier.verify(&headers, b"{}", now()).is_err());
+    assert!(
+        signer.sign("", b"{}", now()).is_err(),
+        "the hash is another body's"
+    );
+}
