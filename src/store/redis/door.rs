@@ -1,12 +1,15 @@
 //! How the crate's domains talk to Redis.
 
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use redis::{Cmd, FromRedisValue, Pipeline, RedisResult, Value};
-use tokio::runtime::Handle;
+use tokio::{
+    runtime::Handle,
+    time::{Instant, timeout_at},
+};
 
 use super::{
-    Key, RedisStore,
+    Key, LONGEST_DEADLINE, RedisStore,
     fault::{self, Fault},
     link::Current,
 };
@@ -154,8 +157,11 @@ impl RedisStore {
         let started = Instant::now();
         let mut current = None;
         let sending = self.send(&request, call.again, started, &mut current);
-        let deadline = call.deadline.unwrap_or(self.time_allowed());
-        match tokio::time::timeout(deadline, sending).await {
+        let deadline = call
+            .deadline
+            .unwrap_or(self.time_allowed())
+            .min(LONGEST_DEADLINE);
+        match timeout_at(started + deadline, sending).await {
             Ok(answer) => answer,
             Err(_) => {
                 if let Some(current) = &current {

@@ -75,8 +75,7 @@ fn build_cluster(
         .response_timeout(target::CLUSTER_ANSWER)
         .retries(3)
         .min_retry_wait(10)
-        .max_retry_wait(200)
-        .write_backpressure_boundary(target::WRITE);
+        .max_retry_wait(200);
     if let Some(certificates) = certificates {
         for node in nodes {
             must_be_tls("redis_cluster", node)?;
