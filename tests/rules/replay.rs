@@ -1,4 +1,4 @@
-//! Rule 39, on the store that all single-use values go through.
+//! Rules 39, 40 and 65, on the store that all single-use values go through.
 
 use std::{
     sync::Arc,
@@ -62,6 +62,29 @@ async fn rule_39_one_of_a_hundred_parallel_uses_wins_in_redis() {
     let store = Arc::new(TwoProcesses(store(), store()));
     assert_eq!(winners(store.clone(), false).await, 1);
     assert_eq!(winners(store, true).await, 1);
+}
+
+#[cfg(feature = "redis")]
+#[tokio::test]
+async fn rule_40_a_store_that_cannot_be_asked_gives_nothing_out() {
+    let mut server = crate::redis::RedisServer::start();
+    let store = portcullis::store::RedisStore::new(&server.url()).unwrap();
+    store.ping().await.unwrap();
+    server.kill();
+    let (token, now) = (ClaimToken::generate().unwrap(), SystemTime::now());
+    let minute = Duration::from_secs(60);
+    assert!(answer(store.consume(b"code", now, minute)).await.is_err());
+    assert!(
+        answer(store.claim(b"code", &token, now, minute))
+            .await
+            .is_err()
+    );
+    assert!(
+        answer(store.commit(b"code", &token, now, minute))
+            .await
+            .is_err()
+    );
+    assert!(answer(store.release(b"code", &token, now)).await.is_err());
 }
 
 #[cfg(feature = "redis")]

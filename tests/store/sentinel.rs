@@ -1,6 +1,6 @@
 //! The store behind Sentinels: the common suite, and a failover.
 
-use std::sync::Arc;
+use std::{sync::Arc, time::Duration};
 
 use portcullis::{
     replay::ReplayStore,
@@ -38,4 +38,22 @@ async fn keeps_its_promises_and_follows_the_master() {
     let unknown = RedisSentinel::new(urls.iter().map(String::as_str), "nobody");
     let error = RedisStore::sentinel(&unknown).unwrap().ping().await;
     assert_eq!(error.unwrap_err().kind(), StoreErrorKind::Unreachable);
+}
+
+#[tokio::test]
+async fn a_master_that_hangs_is_left_for_the_new_one() {
+    let set = RedisSentinels::start();
+    let urls = set.urls();
+    let sentinels = RedisSentinel::new(urls.iter().map(String::as_str), RedisSentinels::MASTER);
+    let store = RedisStore::sentinel(&sentinels).unwrap();
+    let store = store.deadline(Duration::from_millis(200)).unwrap();
+    store.ping().await.unwrap();
+    // Its connections stay open, so nothing says that it is gone but its silence.
+    set.nodes[0].pause();
+    let won = eventually_async("the store follows", async || {
+        answer(store.consume(b"after", now(), KEEP)).await.ok()
+    });
+    assert!(won.await);
+    assert!(!set.nodes[1].keys().is_empty());
+    set.nodes[0].resume();
 }
