@@ -7,8 +7,11 @@
 use std::{env, error::Error, net::SocketAddr, time::SystemTime};
 
 use axum::{Router, routing::post};
-use portcullis::webhook::{
-    VerifiedWebhook, WebhookError, WebhookLayer, WebhookScheme, WebhookSigner, WebhookVerifier,
+use portcullis::{
+    random::OpaqueToken,
+    webhook::{
+        VerifiedWebhook, WebhookError, WebhookLayer, WebhookScheme, WebhookSigner, WebhookVerifier,
+    },
 };
 use tokio::net::TcpListener;
 
@@ -24,8 +27,9 @@ async fn main() -> Result<(), Box<dyn Error>> {
 
     let mut app = Router::new();
     for (name, scheme, variable) in providers {
-        // Without the variable, a secret that everybody knows: to try it out, and for nothing else.
-        let secret = env::var(variable).unwrap_or_else(|_| format!("only-to-try-{name}"));
+        // Without the variable, a secret that lasts as long as the process.
+        let random = OpaqueToken::generate()?;
+        let secret = env::var(variable).unwrap_or_else(|_| random.expose().to_owned());
         let verifier = WebhookVerifier::new(scheme.clone(), secret.as_str())?;
         let route = post(receive).layer(WebhookLayer::new(verifier));
         app = app.route(&format!("/{name}"), route);

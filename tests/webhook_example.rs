@@ -104,13 +104,13 @@ fn the_lines_that_it_prints_do_what_they_say() {
 
 #[test]
 fn a_secret_of_the_environment_is_used_and_not_shown() {
-    let public = Example::start(&[]);
+    let other = Example::start(&[]);
     let secret = "a secret of the environment";
     let example = Example::start(&[("GITHUB_WEBHOOK_SECRET", secret)]);
     assert_eq!(example.lines.len(), 4);
     assert!(example.lines.iter().all(|line| !line.contains(secret)));
-    // What everybody can sign does not pass any more.
-    let line = public
+    // What was signed with another secret does not pass.
+    let line = other
         .lines
         .iter()
         .find(|line| line.contains("/github "))

@@ -33,12 +33,28 @@ pub(super) struct State {
 }
 
 /// What a delivery was found to be.
-#[derive(Clone, Copy, Debug)]
 pub(super) struct Found {
     /// The secret that it was signed with.
     pub(super) secret: usize,
     /// Stands for the delivery in a replay store.
-    pub(super) replay_key: [u8; 32],
+    pub(super) replayed: Replayed,
+}
+
+/// What stands for a delivery, before it is digested: most checks need no digest.
+pub(super) enum Replayed {
+    /// The tag of the first secret, whichever secret the delivery was signed with.
+    Tag(Tag),
+    /// A digest of what is signed. Not the signature: one of ECDSA can be made into another without the key.
+    Digest([u8; 32]),
+}
+
+impl Replayed {
+    pub(super) fn key(&self) -> [u8; 32] {
+        match self {
+            Self::Tag(tag) => digest("mac", tag.expose()),
+            Self::Digest(digest) => *digest,
+        }
+    }
 }
 
 /// One MAC for each key that has one.
@@ -79,6 +95,7 @@ impl Macs {
 
 impl State {
     /// Looks at what can be looked at before the body: cheap refusals come first.
+    #[inline]
     pub(super) fn begin(
         keys: &Keys,
         received: &Received<'_>,
@@ -100,11 +117,13 @@ impl State {
     }
 
     /// Takes the next piece of the body.
+    #[inline]
     pub(super) fn update(&mut self, piece: &[u8]) {
         self.macs.update(piece);
     }
 
     /// Decides. `body` is the whole body, and only looked at where [`Keys::needs_whole_body`].
+    #[inline]
     pub(super) fn finish(
         mut self,
         keys: &Keys,
@@ -112,7 +131,7 @@ impl State {
         body: &[u8],
     ) -> Result<Found, WebhookErrorKind> {
         let Keys { scheme, keys, .. } = keys;
-        let mut found = match &scheme.signed {
+        match &scheme.signed {
             Signed::Template(template) => {
                 each_piece(&template.after, scheme, received, |piece| {
                     self.macs.update(piece);
@@ -121,11 +140,7 @@ impl State {
             }
             Signed::Twilio => twilio(scheme, keys, received, body),
             Signed::Adyen => adyen(scheme, keys, received, body),
-        }?;
-        if let Some(id) = received.id.filter(|_| scheme.trusts_id()) {
-            found.replay_key = digest("id", id.as_bytes());
         }
-        Ok(found)
     }
 }
 
@@ -152,7 +167,7 @@ fn each_piece(
 }
 
 /// A digest that nobody can take for the digest of something else.
-fn digest(what: &str, content: &[u8]) -> [u8; 32] {
+pub(super) fn digest(what: &str, content: &[u8]) -> [u8; 32] {
     // Content is at most a body; it is hashed first so that a short text is put together.
     let content = sha256(content);
     let mut text = [0; 40];
@@ -185,12 +200,11 @@ fn by_template(
     received: &Received<'_>,
     body: &[u8],
 ) -> Result<Found, WebhookErrorKind> {
-    let (mut secret, mut replay_key) = (None, None);
+    let (mut secret, mut replayed) = (None, None);
     for (at, tag) in macs.finish() {
-        // The tag of the first secret stands for the delivery whichever secret it was signed with.
-        replay_key.get_or_insert_with(|| digest("mac", tag.expose()));
         let matched = lists(scheme, received, &tag)?;
         secret = secret.or(matched.then_some(at));
+        replayed.get_or_insert(Replayed::Tag(tag));
     }
     let asymmetric = |key: &Key| !matches!(key, Key::Mac(_));
     if keys.iter().any(asymmetric) {
@@ -202,8 +216,7 @@ fn by_template(
         each_piece(&template.after, scheme, received, |piece| {
             message.extend(piece)
         });
-        // Not the signature: one of ECDSA can be made into another without the key.
-        replay_key = Some(digest("message", &message));
+        replayed = Some(Replayed::Digest(digest("message", &message)));
         for (at, key) in keys.iter().enumerate().filter(|(_, key)| asymmetric(key)) {
             let mut matched = false;
             received.each_signature(scheme, |is_public, text| {
@@ -215,8 +228,8 @@ fn by_template(
             secret = secret.or(matched.then_some(at));
         }
     }
-    match (secret, replay_key) {
-        (Some(secret), Some(replay_key)) => Ok(Found { secret, replay_key }),
+    match (secret, replayed) {
+        (Some(secret), Some(replayed)) => Ok(Found { secret, replayed }),
         _ => Err(WebhookErrorKind::SignatureInvalid),
     }
 }
@@ -304,9 +317,9 @@ fn twilio(
             signed = text;
         }
     }
-    let replay_key = digest("message", &signed);
+    let replayed = Replayed::Digest(digest("message", &signed));
     secret
-        .map(|secret| Found { secret, replay_key })
+        .map(|secret| Found { secret, replayed })
         .ok_or(WebhookErrorKind::SignatureInvalid)
 }
 
@@ -318,9 +331,9 @@ fn adyen(
 ) -> Result<Found, WebhookErrorKind> {
     if received.signatures.is_some() {
         let secret = first_key(keys, body, |tag| lists(scheme, received, tag))?;
-        let replay_key = digest("message", body);
+        let replayed = Replayed::Digest(digest("message", body));
         return secret
-            .map(|secret| Found { secret, replay_key })
+            .map(|secret| Found { secret, replayed })
             .ok_or(WebhookErrorKind::SignatureInvalid);
     }
     let mut first = None;
@@ -337,8 +350,8 @@ fn adyen(
     }
     // In whichever order the items come.
     signed.sort_unstable();
-    let replay_key = digest("items", signed.as_flattened());
+    let replayed = Replayed::Digest(digest("items", signed.as_flattened()));
     first
-        .map(|secret| Found { secret, replay_key })
+        .map(|secret| Found { secret, replayed })
         .ok_or(WebhookErrorKind::BodyMalformed)
 }

@@ -26,7 +26,7 @@ pub(super) const P256_INFO: [u8; 27] = [
 
 /// One key of a verifier.
 pub(super) enum Key {
-    Mac(MacKey),
+    Mac(Box<MacKey>),
     Ed25519(PublicKey),
     EcdsaP256(PublicKey),
     /// The field itself.
@@ -42,12 +42,12 @@ impl Key {
         match scheme.proof {
             Proof::Mac(hash) => {
                 let bytes = secret_bytes(scheme.secrets, secret)?;
-                Ok(Self::Mac(MacKey::new(hash, &bytes)))
+                Ok(Self::Mac(Box::new(MacKey::new(hash, &bytes))))
             }
             Proof::Standard => match text.strip_prefix(b"whpk_") {
                 Some(public) => ed25519(public, secret).map(Self::Ed25519),
                 None => standard_secret(secret)
-                    .map(|bytes| Self::Mac(MacKey::new(MacHash::Sha256, &bytes))),
+                    .map(|bytes| Self::Mac(Box::new(MacKey::new(MacHash::Sha256, &bytes)))),
             },
             Proof::Ed25519 => ed25519(text, secret).map(Self::Ed25519),
             Proof::EcdsaP256 => p256(text, secret).map(Self::EcdsaP256),

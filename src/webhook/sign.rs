@@ -44,7 +44,7 @@ pub struct WebhookSigner {
 }
 
 enum SigningKey {
-    Mac(MacKey),
+    Mac(Box<MacKey>),
     Ed25519(Signer, [u8; 32]),
     EcdsaP256(Signer, [u8; 65]),
     Bearer(Secret),
@@ -125,7 +125,7 @@ impl WebhookSigner {
             let value = HeaderValue::from_str(value)
                 .map_err(|_| ConfigError::new("id", value, "must be text of a header field"))?;
             headers.insert(name.clone(), value);
-            Ok(())
+            Ok::<(), ConfigError>(())
         };
         if let Some(fields) = self.scheme.fields.first() {
             put(&fields.signature, &field)?;
@@ -244,11 +244,11 @@ impl SigningKey {
         }
         match scheme.proof {
             Proof::Mac(hash) => secret_bytes(scheme.secrets, secret)
-                .map(|bytes| Self::Mac(MacKey::new(hash, &bytes))),
+                .map(|bytes| Self::Mac(Box::new(MacKey::new(hash, &bytes)))),
             Proof::Standard => match secret.expose().strip_prefix(b"whsk_") {
                 Some(private) => Self::ed25519(from_base64(private), secret),
                 None => standard_secret(secret)
-                    .map(|bytes| Self::Mac(MacKey::new(MacHash::Sha256, &bytes))),
+                    .map(|bytes| Self::Mac(Box::new(MacKey::new(MacHash::Sha256, &bytes)))),
             },
             Proof::Ed25519 => Self::ed25519(key_from_hex(secret.expose()), secret),
             Proof::EcdsaP256 => {

@@ -9,7 +9,7 @@ use std::{
 use http::HeaderMap;
 
 use super::{
-    check::{Found, State},
+    check::{Found, State, digest},
     error::WebhookError,
     key::Key,
     received::Received,
@@ -69,9 +69,10 @@ impl Keys {
 }
 
 /// A delivery that is its provider's: genuine and fresh. Whether it came before is not known of it yet.
-#[derive(Clone, Copy, Debug)]
 pub struct WebhookProof<'h> {
     id: Option<&'h str>,
+    /// Whether the id stands for the delivery.
+    trusts_id: bool,
     time: Option<SystemTime>,
     found: Found,
 }
@@ -102,7 +103,20 @@ impl<'h> WebhookProof<'h> {
     /// that no change that leaves the signature good makes it another delivery.
     #[must_use]
     pub fn replay_key(&self) -> [u8; 32] {
-        self.found.replay_key
+        match self.id.filter(|_| self.trusts_id) {
+            Some(id) => digest("id", id.as_bytes()),
+            None => self.found.replayed.key(),
+        }
+    }
+}
+
+impl fmt::Debug for WebhookProof<'_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("WebhookProof")
+            .field("id", &self.id)
+            .field("timestamp", &self.time)
+            .field("secret_index", &self.found.secret)
+            .finish_non_exhaustive()
     }
 }
 
@@ -218,6 +232,7 @@ impl WebhookVerifier {
         let found = state.finish(&self.0, received, body)?;
         Ok(WebhookProof {
             id: received.id,
+            trusts_id: self.0.scheme.trusts_id(),
             time,
             found,
         })

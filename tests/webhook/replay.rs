@@ -111,7 +111,7 @@ async fn a_delivery_whose_handler_panicked_or_was_given_up_is_handed_on_again() 
     assert!(panicked.unwrap_err().is_panic());
     assert_eq!(calls.load(Ordering::SeqCst), 1);
 
-    let (hangs, calls) = counted(&layer, || pending());
+    let (hangs, calls) = counted(&layer, pending);
     let hanging = tokio::spawn(hangs.oneshot(delivery(BODY, 9)));
     while calls.load(Ordering::SeqCst) == 0 {
         tokio::task::yield_now().await;
@@ -130,7 +130,7 @@ async fn a_copy_of_a_delivery_that_is_being_dealt_with_is_to_come_later() {
     let layer = stripe()
         .with_clock(clock.clone())
         .claim_lease(Duration::from_secs(30));
-    let (hangs, calls) = counted(&layer, || pending());
+    let (hangs, calls) = counted(&layer, pending);
     let hanging = tokio::spawn(hangs.oneshot(delivery(BODY, 9)));
     while calls.load(Ordering::SeqCst) == 0 {
         tokio::task::yield_now().await;
@@ -148,7 +148,7 @@ async fn a_copy_of_a_delivery_that_is_being_dealt_with_is_to_come_later() {
 
 /// 100 copies at once: how many reached the handler, and how the others were answered.
 pub(crate) async fn race(layer: &WebhookLayer) -> (usize, Vec<u16>) {
-    let (service, calls) = counted(layer, || tokio::task::yield_now());
+    let (service, calls) = counted(layer, tokio::task::yield_now);
     let start = Arc::new(Barrier::new(100));
     let attempts: Vec<_> = (0..100)
         .map(|_| {
@@ -204,7 +204,7 @@ async fn a_handler_that_is_given_up_gives_its_claim_back_to_redis() {
     let server = crate::redis::RedisServer::start();
     let store = portcullis::store::RedisStore::new(&server.url()).unwrap();
     let layer = stripe().with_store(store);
-    let (hangs, calls) = counted(&layer, || pending());
+    let (hangs, calls) = counted(&layer, pending);
     let hanging = tokio::spawn(hangs.oneshot(delivery(BODY, 9)));
     crate::redis::eventually_async("the call", async || {
         (calls.load(Ordering::SeqCst) == 1).then_some(())
