@@ -27,6 +27,7 @@ use crate::{
 const IN_PLACE: usize = 2;
 
 /// A check on its way. It holds nothing of the header, so that it can lie beside it.
+#[derive(Default)]
 pub(super) struct State {
     pub(super) time: Option<SystemTime>,
     macs: Macs,
@@ -65,18 +66,20 @@ struct Macs {
 }
 
 impl Macs {
-    fn begin(keys: &[Key]) -> Self {
+    /// Begins where it stands: a MAC is more than a kilobyte, and moving one costs as much as a short body.
+    fn begin(&mut self, keys: &[Key]) {
         let mac = |key: &Key| match key {
             Key::Mac(key) => Some(key.begin()),
             _ => None,
         };
-        let mut keys = keys.iter();
-        Self {
-            in_place: std::array::from_fn(|_| keys.next().and_then(mac)),
-            more: keys.map(mac).collect(),
+        let (first, rest) = keys.split_at(keys.len().min(IN_PLACE));
+        for (place, key) in self.in_place.iter_mut().zip(first) {
+            *place = mac(key);
         }
+        self.more.extend(rest.iter().map(mac));
     }
 
+    #[inline]
     fn update(&mut self, piece: &[u8]) {
         for mac in self.in_place.iter_mut().chain(&mut self.more).flatten() {
             mac.update(piece);
@@ -84,36 +87,35 @@ impl Macs {
     }
 
     /// The tags with the places of their keys.
-    fn finish(self) -> impl Iterator<Item = (usize, Tag)> {
+    fn finish(&mut self) -> impl Iterator<Item = (usize, Tag)> {
         self.in_place
-            .into_iter()
-            .chain(self.more)
+            .iter_mut()
+            .chain(&mut self.more)
             .enumerate()
-            .filter_map(|(at, mac)| Some((at, mac?.finish())))
+            .filter_map(|(at, mac)| Some((at, mac.take()?.finish())))
     }
 }
 
 impl State {
     /// Looks at what can be looked at before the body: cheap refusals come first.
-    #[inline]
     pub(super) fn begin(
+        &mut self,
         keys: &Keys,
         received: &Received<'_>,
         now: SystemTime,
-    ) -> Result<Self, WebhookErrorKind> {
+    ) -> Result<(), WebhookErrorKind> {
         let Keys { scheme, keys, .. } = keys;
-        let time = received.time(scheme, now)?;
+        self.time = received.time(scheme, now)?;
         if received.signatures.is_some() {
             received.each_signature(scheme, |_, _| ())?;
         }
-        let mut macs = Macs::default();
         if let Signed::Template(template) = &scheme.signed {
-            macs = Macs::begin(keys);
+            self.macs.begin(keys);
             each_piece(&template.before, scheme, received, |piece| {
-                macs.update(piece);
+                self.macs.update(piece);
             });
         }
-        Ok(Self { time, macs })
+        Ok(())
     }
 
     /// Takes the next piece of the body.
@@ -125,7 +127,7 @@ impl State {
     /// Decides. `body` is the whole body, and only looked at where [`Keys::needs_whole_body`].
     #[inline]
     pub(super) fn finish(
-        mut self,
+        &mut self,
         keys: &Keys,
         received: &Received<'_>,
         body: &[u8],
@@ -136,7 +138,7 @@ impl State {
                 each_piece(&template.after, scheme, received, |piece| {
                     self.macs.update(piece);
                 });
-                by_template(self.macs, template, scheme, keys, received, body)
+                by_template(&mut self.macs, template, scheme, keys, received, body)
             }
             Signed::Twilio => twilio(scheme, keys, received, body),
             Signed::Adyen => adyen(scheme, keys, received, body),
@@ -193,7 +195,7 @@ fn lists(
 }
 
 fn by_template(
-    macs: Macs,
+    macs: &mut Macs,
     template: &Template,
     scheme: &WebhookScheme,
     keys: &[Key],

@@ -58,9 +58,11 @@ where
 
     fn call(&mut self, request: Request<B>) -> Self::Future {
         let (parts, body) = request.into_parts();
-        let state = match begin(&self.shared, &parts, &body) {
+        // Boxed from the start: what is in it is not moved again.
+        let mut check = Box::<Check>::default();
+        let state = match begin(&mut check, &self.shared, &parts, &body) {
             Err(error) => answered(self.shared.refuse(error, RequestHead::from(&parts))),
-            Ok(check) => {
+            Ok(()) => {
                 // The clone was never polled ready, so the polled service is the one that must be called,
                 // and the clone takes its place here.
                 let clone = self.inner.clone();
@@ -84,13 +86,18 @@ where
 }
 
 /// What can be refused by the head alone.
-fn begin<B: Body>(shared: &Shared, parts: &Parts, body: &B) -> Result<Check, WebhookError> {
+fn begin<B: Body>(
+    check: &mut Check,
+    shared: &Shared,
+    parts: &Parts,
+    body: &B,
+) -> Result<(), WebhookError> {
     if body.size_hint().lower() > shared.limit {
         return Err(WebhookErrorKind::BodyTooLarge.into());
     }
     let keys = shared.verifier.keys();
     let received = Received::read(&keys.scheme, &parts.headers, parts.uri.query())?;
-    Ok(Check::begin(keys, &received, shared.refusals.now())?)
+    Ok(check.begin(keys, &received, shared.refusals.now())?)
 }
 
 pin_project! {
@@ -126,7 +133,7 @@ struct Pending<S> {
 
 struct Reading<S> {
     pending: Pending<S>,
-    check: Check,
+    check: Box<Check>,
     collected: Collected,
 }
 
@@ -178,7 +185,7 @@ where
     fn verify<B>(self) -> State<S, S::Future, S::Response, B> {
         let Self {
             mut pending,
-            check,
+            mut check,
             collected,
         } = self;
         let mut body = collected.finish();
@@ -189,7 +196,7 @@ where
         let proof = Received::read(scheme, &pending.parts.headers, query)
             .map_err(WebhookError::from)
             .and_then(|received| {
-                verifier.decide(check, &received, whole.as_deref().unwrap_or_default())
+                verifier.decide(&mut check, &received, whole.as_deref().unwrap_or_default())
             });
         let proof = match proof {
             Ok(proof) => proof,

@@ -169,9 +169,10 @@ impl WebhookVerifier {
         now: SystemTime,
     ) -> Result<WebhookProof<'h>, WebhookError> {
         let received = Received::read(&self.0.scheme, headers, None)?;
-        let mut state = State::begin(&self.0, &received, now)?;
+        let mut state = State::default();
+        state.begin(&self.0, &received, now)?;
         state.update(body);
-        self.decide(state, &received, body)
+        self.decide(&mut state, &received, body)
     }
 
     /// Begins the check of a delivery whose body comes in pieces. What can be refused without the body is
@@ -208,14 +209,14 @@ impl WebhookVerifier {
         now: SystemTime,
     ) -> Result<WebhookCheck<'h>, WebhookError> {
         let received = Received::read(&self.0.scheme, headers, query)?;
-        let state = State::begin(&self.0, &received, now)?;
-        let body = self.needs_whole_body().then(Vec::new);
-        Ok(WebhookCheck {
+        let mut check = WebhookCheck {
             verifier: self.clone(),
             received,
-            state,
-            body,
-        })
+            state: State::default(),
+            body: self.needs_whole_body().then(Vec::new),
+        };
+        check.state.begin(&self.0, &received, now)?;
+        Ok(check)
     }
 
     pub(super) fn keys(&self) -> &Keys {
@@ -224,7 +225,7 @@ impl WebhookVerifier {
 
     pub(super) fn decide<'h>(
         &self,
-        state: State,
+        state: &mut State,
         received: &Received<'h>,
         body: &[u8],
     ) -> Result<WebhookProof<'h>, WebhookError> {
@@ -280,9 +281,9 @@ impl<'h> WebhookCheck<'h> {
     /// # Errors
     ///
     /// Says why the delivery is not accepted.
-    pub fn finish(self) -> Result<WebhookProof<'h>, WebhookError> {
-        let body = self.body.unwrap_or_default();
-        self.verifier.decide(self.state, &self.received, &body)
+    pub fn finish(mut self) -> Result<WebhookProof<'h>, WebhookError> {
+        let body = self.body.take().unwrap_or_default();
+        self.verifier.decide(&mut self.state, &self.received, &body)
     }
 }
 
