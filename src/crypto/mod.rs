@@ -31,7 +31,7 @@ mod rust_crypto;
 #[cfg_attr(not(feature = "tokens"), allow(dead_code))]
 mod sign;
 mod siphash;
-#[cfg(all(test, feature = "aws-lc", feature = "rust-crypto"))]
+#[cfg(all(test, feature = "jwt", feature = "aws-lc", feature = "rust-crypto"))]
 mod tests;
 #[cfg(not(any(feature = "aws-lc", feature = "rust-crypto")))]
 mod without;
@@ -50,8 +50,8 @@ use self::without as backend;
 
 #[cfg(not(any(feature = "aws-lc", feature = "rust-crypto")))]
 compile_error!(
-    "portcullis: the features `jwt` and `webhook` need a crypto backend: enable `aws-lc` (a default feature; needs a C \
-     compiler) or `rust-crypto` (pure Rust)"
+    "portcullis: the features `jwt` and `webhook` need a crypto backend: enable `aws-lc` (a default feature; \
+     needs a C compiler) or `rust-crypto` (pure Rust)"
 );
 
 /// The digests of RFC 6234 that signatures and tags are made over.
