@@ -127,7 +127,7 @@ impl RemoteJwks {
     /// If they could not be fetched, or there is no runtime to fetch on. What was loaded before is still
     /// gone by.
     pub async fn refresh(&self) -> Result<KeySet, JwksError> {
-        let flight = self.0.begin(Why::Asked, self.0.clock.now());
+        let flight = self.0.begin(Why::Asked);
         flight.ok_or(JwksErrorKind::NoRuntime)?.landed().await?;
         self.keys().ok_or_else(|| JwksErrorKind::Late.into())
     }

@@ -148,10 +148,12 @@ impl Shared {
         self.control.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// Whether the next attempt is due: also, once, when the clock was set back.
+    /// Whether the next attempt is due: also, once, when the clock was set back. By less than a cooldown,
+    /// it is rather a time that was read a while ago.
     fn is_due(&self, now: SystemTime) -> bool {
-        let now = millis(now);
-        now >= self.due.load(Ordering::Relaxed) || now < self.attempted.load(Ordering::Relaxed)
+        let last = self.attempted.load(Ordering::Relaxed);
+        let was_set_back = millis(after(now, self.schedule.cooldown)) < last;
+        was_set_back || millis(now) >= self.due.load(Ordering::Relaxed)
     }
 
     fn may_begin(&self, why: Why, now: SystemTime) -> bool {
@@ -164,7 +166,7 @@ impl Shared {
     }
 
     /// The attempt that is under way, or a new one, if it is time for one.
-    pub(super) fn begin(self: &Arc<Self>, why: Why, now: SystemTime) -> Option<Flight> {
+    pub(super) fn begin(self: &Arc<Self>, why: Why) -> Option<Flight> {
         let (landing, flight) = watch::channel(None);
         let flight = Flight(flight);
         let before = {
@@ -172,6 +174,8 @@ impl Shared {
             if let Some(under_way) = control.flight.as_ref().filter(|one| one.is_under_way()) {
                 return Some(under_way.clone());
             }
+            // Read under the lock: a time from before the last attempt would say that there was none.
+            let now = self.clock.now();
             if !self.may_begin(why, now) {
                 return None;
             }
@@ -332,7 +336,7 @@ fn keep(
                 return;
             };
             let flight = match shared.is_due(shared.clock.now()) {
-                true => shared.begin(Why::Due, shared.clock.now()),
+                true => shared.begin(Why::Due),
                 false => None,
             };
             drop(shared);
@@ -366,7 +370,7 @@ impl LiveKeys for Live {
         let now = shared.clock.now();
         if shared.is_due(now) {
             // Nobody waits for it: the keys that are there are good meanwhile.
-            shared.begin(Why::Due, now);
+            shared.begin(Why::Due);
         }
         let loaded = shared.loaded.load();
         let loaded = loaded.as_ref().filter(|loaded| now < loaded.until)?;
@@ -374,7 +378,7 @@ impl LiveKeys for Live {
     }
 
     fn missing(&self) -> Option<Wait> {
-        let flight = self.0.begin(Why::Missing, self.0.clock.now())?;
+        let flight = self.0.begin(Why::Missing)?;
         Some(Box::pin(async move {
             // Whether it brought the key is found out by verifying again.
             let _ = flight.landed().await;
