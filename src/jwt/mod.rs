@@ -7,6 +7,9 @@
 //!    runs.
 //!
 //! [`JwsVerifier`] checks signatures over payloads that are no claims.
+//! [`RemoteJwks`] is a set of keys that is fetched and kept fresh (feature `fetch`); [`JwtVerifiers`] are
+//! several issuers with keys of their own; a [`TokenSource`] is another place than `Authorization` to take
+//! the token from.
 //!
 //! Nothing here is global: whichever other crate of a program uses which crypto library does not matter.
 //!

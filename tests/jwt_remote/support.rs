@@ -236,11 +236,14 @@ impl http_body::Body for Endless {
 #[derive(Clone)]
 pub(crate) struct World {
     pub(crate) clock: Arc<ManualClock>,
-    sleepers: Arc<Mutex<Vec<(SystemTime, oneshot::Sender<()>)>>>,
+    sleepers: Arc<Mutex<Vec<Sleeper>>>,
     /// When each fetch began.
     fetches: Arc<Mutex<Vec<SystemTime>>>,
     told: mpsc::UnboundedSender<Told>,
 }
+
+/// Until when somebody sleeps, and what wakes them.
+type Sleeper = (SystemTime, oneshot::Sender<()>);
 
 /// An event, kept.
 #[derive(Clone, Debug, PartialEq, Eq)]

@@ -14,7 +14,7 @@ use serde_json::{Value, json};
 use tower::{Layer, ServiceExt, service_fn};
 
 #[path = "../jwt/mint.rs"]
-mod mint;
+pub(crate) mod mint;
 
 use self::mint::{AUDIENCE, ISSUER, NOW};
 

@@ -10,6 +10,8 @@ mod client_ip;
 mod headers;
 #[cfg(feature = "jwt")]
 mod jwt;
+#[cfg(all(feature = "jwt", feature = "http-client"))]
+mod jwks;
 mod logs;
 #[cfg(feature = "rate-limit")]
 mod rate_limit;

@@ -318,32 +318,30 @@ impl Shared {
     }
 }
 
-fn keep(
+async fn keep(
     shared: Weak<Shared>,
     background: Arc<dyn Background>,
     mut alive: watch::Receiver<()>,
-) -> impl Future<Output = ()> + Send {
-    async move {
-        loop {
-            let Some(pause) = shared.upgrade().map(|shared| shared.until_due()) else {
-                return;
-            };
-            let closed = async { while alive.changed().await.is_ok() {} };
-            if before(closed, background.sleep(pause)).await.is_some() {
-                return;
-            }
-            let Some(shared) = shared.upgrade() else {
-                return;
-            };
-            let flight = match shared.is_due(shared.clock.now()) {
-                true => shared.begin(Why::Due),
-                false => None,
-            };
-            drop(shared);
-            if let Some(flight) = flight {
-                // How it ended was told to `on_event`.
-                let _ = flight.landed().await;
-            }
+) {
+    loop {
+        let Some(pause) = shared.upgrade().map(|shared| shared.until_due()) else {
+            return;
+        };
+        let closed = async { while alive.changed().await.is_ok() {} };
+        if before(closed, background.sleep(pause)).await.is_some() {
+            return;
+        }
+        let Some(shared) = shared.upgrade() else {
+            return;
+        };
+        let flight = match shared.is_due(shared.clock.now()) {
+            true => shared.begin(Why::Due),
+            false => None,
+        };
+        drop(shared);
+        if let Some(flight) = flight {
+            // How it ended was told to `on_event`.
+            let _ = flight.landed().await;
         }
     }
 }
