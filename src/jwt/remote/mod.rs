@@ -3,6 +3,8 @@
 mod builder;
 mod error;
 mod event;
+mod flight;
+mod keeper;
 mod load;
 mod schedule;
 mod shared;

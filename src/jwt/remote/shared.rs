@@ -2,13 +2,10 @@
 
 use std::{
     fmt,
-    future::{Future, poll_fn},
-    pin::pin,
     sync::{
-        Arc, Mutex, MutexGuard, PoisonError, Weak,
+        Arc, Mutex, MutexGuard, PoisonError,
         atomic::{AtomicU64, Ordering},
     },
-    task::Poll,
     time::{Duration, SystemTime},
 };
 
@@ -23,13 +20,12 @@ use super::{
         source::{Keys, LiveKeys, Wait},
     },
     JwksError, JwksErrorKind, JwksEvent,
+    flight::{Flight, Outcome},
+    keeper::{self, before},
     load::{Answer, Loader},
     schedule::{Schedule, after, millis},
 };
-use crate::{
-    clock::Clock,
-    fetch::{Background, Work},
-};
+use crate::{clock::Clock, fetch::Background};
 
 /// The shortest sleep of the task that refreshes: whatever the clock shows, it never spins.
 const SHORTEST_SLEEP: Duration = Duration::from_secs(1);
@@ -69,26 +65,6 @@ struct Control {
     failures: u32,
     flight: Option<Flight>,
     keeper: Option<watch::Receiver<()>>,
-}
-
-/// How an attempt ended.
-type Outcome = Result<(), JwksError>;
-
-/// An attempt under way. Its sender is dropped when it is over, whatever ended it.
-#[derive(Clone)]
-pub(super) struct Flight(watch::Receiver<Option<Outcome>>);
-
-impl Flight {
-    fn is_under_way(&self) -> bool {
-        self.0.has_changed().is_ok()
-    }
-
-    /// Waits for the end.
-    pub(super) async fn landed(mut self) -> Outcome {
-        while self.0.changed().await.is_ok() {}
-        let outcome = self.0.borrow().clone();
-        outcome.unwrap_or_else(|| Err(JwksErrorKind::NoRuntime.into()))
-    }
 }
 
 /// Why an attempt is to be made.
@@ -150,7 +126,7 @@ impl Shared {
 
     /// Whether the next attempt is due: also, once, when the clock was set back. By less than a cooldown,
     /// it is rather a time that was read a while ago.
-    fn is_due(&self, now: SystemTime) -> bool {
+    pub(super) fn is_due(&self, now: SystemTime) -> bool {
         let last = self.attempted.load(Ordering::Relaxed);
         let was_set_back = millis(after(now, self.schedule.cooldown)) < last;
         was_set_back || millis(now) >= self.due.load(Ordering::Relaxed)
@@ -300,7 +276,7 @@ impl Shared {
             }
             control.keeper = Some(keeper);
         }
-        let kept = keep(
+        let kept = keeper::keep(
             Arc::downgrade(self),
             Arc::clone(&self.background),
             self.alive.subscribe(),
@@ -311,51 +287,11 @@ impl Shared {
         }));
     }
 
-    fn until_due(&self) -> Duration {
+    pub(super) fn until_due(&self) -> Duration {
         let due = self.due.load(Ordering::Relaxed);
         let left = due.saturating_sub(millis(self.clock.now()));
         Duration::from_millis(left).max(SHORTEST_SLEEP)
     }
-}
-
-async fn keep(
-    shared: Weak<Shared>,
-    background: Arc<dyn Background>,
-    mut alive: watch::Receiver<()>,
-) {
-    loop {
-        let Some(pause) = shared.upgrade().map(|shared| shared.until_due()) else {
-            return;
-        };
-        let closed = async { while alive.changed().await.is_ok() {} };
-        if before(closed, background.sleep(pause)).await.is_some() {
-            return;
-        }
-        let Some(shared) = shared.upgrade() else {
-            return;
-        };
-        let flight = match shared.is_due(shared.clock.now()) {
-            true => shared.begin(Why::Due),
-            false => None,
-        };
-        drop(shared);
-        if let Some(flight) = flight {
-            // How it ended was told to `on_event`.
-            let _ = flight.landed().await;
-        }
-    }
-}
-
-/// The first of two futures to be done: its output, or none if it is the timer.
-async fn before<T>(work: impl Future<Output = T> + Send, timer: Work) -> Option<T> {
-    let (mut work, mut timer) = (pin!(work), timer);
-    poll_fn(|cx| {
-        if let Poll::Ready(output) = work.as_mut().poll(cx) {
-            return Poll::Ready(Some(output));
-        }
-        timer.as_mut().poll(cx).map(|()| None)
-    })
-    .await
 }
 
 /// The keys by which tokens are verified, behind one counter.
