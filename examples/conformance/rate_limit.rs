@@ -3,6 +3,7 @@
 use std::time::{Duration, SystemTime};
 
 use portcullis::{
+    config::ConfigError,
     rate_limit::{Decision, Hit, Quota, RateLimitStore},
     store::{MemoryStore, Reply},
 };
@@ -12,7 +13,8 @@ use crate::question::{Answer, Trouble, field, malformed, optional_number, option
 
 pub(crate) fn answer(question: &Value) -> Answer {
     let unsupported = |what: &str| Err(Trouble::Unsupported(what.to_owned()));
-    if text(question, "algorithm")? != "sliding_window" {
+    let algorithm = text(question, "algorithm")?;
+    if !["sliding_window", "sliding_window_log", "gcra"].contains(&algorithm) {
         return unsupported("this algorithm");
     }
     if optional_text(question, "store")?.unwrap_or("memory") != "memory" {
@@ -21,7 +23,7 @@ pub(crate) fn answer(question: &Value) -> Answer {
     let start = seconds(question, "start")?.unwrap_or_default();
     let steps = question.get("steps").and_then(Value::as_array);
     let steps = steps.ok_or_else(|| malformed("steps", "a list"))?;
-    let Ok(quota) = quota(question)? else {
+    let Ok(quota) = quota(question, algorithm)? else {
         return Ok(json!({"ok": false, "code": "config"}));
     };
     let store = MemoryStore::new();
@@ -42,12 +44,16 @@ pub(crate) fn answer(question: &Value) -> Answer {
     Ok(json!({"ok": true, "steps": answers?}))
 }
 
-fn quota(question: &Value) -> Result<Result<Quota, impl std::error::Error + use<>>, Trouble> {
+fn quota(question: &Value, algorithm: &str) -> Result<Result<Quota, ConfigError>, Trouble> {
     let limit = number(question, "limit")?.ok_or_else(|| malformed("limit", "a number"))?;
     let window = seconds(question, "window")?.ok_or_else(|| malformed("window", "a number"))?;
-    let segments = number(question, "segments")?;
+    let (segments, burst) = (number(question, "segments")?, number(question, "burst")?);
     let quota = Quota::try_new(limit, window);
-    Ok(quota.and_then(|quota| segments.map_or(Ok(quota), |count| quota.try_segments(count))))
+    Ok(quota.and_then(|quota| match algorithm {
+        "sliding_window_log" => quota.try_exact(),
+        "gcra" => quota.try_burst(burst.unwrap_or(limit)),
+        _ => segments.map_or(Ok(quota), |count| quota.try_segments(count)),
+    }))
 }
 
 fn written(decision: &Decision) -> Value {

@@ -1,6 +1,7 @@
 //! [`Buffer`]: bytes on the stack, and on the heap only when they are many.
 
 /// Up to `N` bytes in place; what is longer moves to the heap.
+#[derive(Clone)]
 pub(super) struct Buffer<const N: usize> {
     inline: [u8; N],
     length: usize,
@@ -52,6 +53,13 @@ impl<const N: usize> Buffer<N> {
         } else {
             &self.spilled
         }
+    }
+}
+
+/// Only how many there are: they may be an API key.
+impl<const N: usize> std::fmt::Debug for Buffer<N> {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        write!(f, "Buffer({} bytes)", self.as_bytes().len())
     }
 }
 

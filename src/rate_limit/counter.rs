@@ -3,6 +3,10 @@
 use super::{Algorithm, Decision, Gcra, Quota, SlidingLog, SlidingWindow};
 
 /// The counts of one key.
+#[allow(
+    clippy::large_enum_variant,
+    reason = "it never leaves the stack, and most are windows"
+)]
 pub(super) enum Counter {
     Window(SlidingWindow),
     Log(SlidingLog),

@@ -1,13 +1,20 @@
 //! The header fields of draft-ietf-httpapi-ratelimit-headers-11: `RateLimit-Policy` and `RateLimit`.
 
-use std::time::Duration;
+use std::time::{Duration, SystemTime};
 
 use http::{HeaderMap, HeaderName, HeaderValue};
 
 use super::{Decisions, Quota, buffer::Buffer};
+use crate::clock::since_epoch;
 
 const RATE_LIMIT: HeaderName = HeaderName::from_static("ratelimit");
 const RATE_LIMIT_POLICY: HeaderName = HeaderName::from_static("ratelimit-policy");
+
+const LEGACY: [HeaderName; 3] = [
+    HeaderName::from_static("x-ratelimit-limit"),
+    HeaderName::from_static("x-ratelimit-remaining"),
+    HeaderName::from_static("x-ratelimit-reset"),
+];
 
 /// Which header fields tell clients about their quota.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Default)]
@@ -20,6 +27,10 @@ pub enum RateLimitFields {
     /// seconds, rounded up, until more is: never later than `Retry-After`.
     #[default]
     Ietf,
+    /// The older trio that many clients know: `X-RateLimit-Limit`, `X-RateLimit-Remaining` and
+    /// `X-RateLimit-Reset`, of the limit that has the least left. The reset is a Unix time in seconds,
+    /// rounded up: when more is left.
+    Legacy,
     /// None, but `Retry-After` on refusals.
     None,
 }
@@ -53,6 +64,11 @@ impl Policies {
             names: names.into(),
             policy: value(&text),
         }
+    }
+
+    /// The names of all policies, in the order of the limits.
+    pub(super) fn names(&self) -> impl Iterator<Item = &str> {
+        self.names.iter().map(|name| &**name)
     }
 
     /// The names of the policies that have no room.
@@ -96,6 +112,32 @@ impl Policies {
         for (name, value) in self.fields(decisions) {
             headers.insert(name, value);
         }
+    }
+}
+
+/// The older fields, of the limit that has the least left.
+pub(super) fn legacy(decisions: &Decisions, at: SystemTime) -> [(HeaderName, HeaderValue); 3] {
+    let tightest = decisions.iter().min_by_key(|decision| decision.remaining);
+    let values = tightest.map_or([0; 3], |decision| {
+        [
+            u64::from(decision.limit),
+            u64::from(decision.remaining),
+            seconds_up(since_epoch(at).saturating_add(decision.reset_after)),
+        ]
+    });
+    let [limit, remaining, reset] = LEGACY;
+    let [a, b, c] = values.map(HeaderValue::from);
+    [(limit, a), (remaining, b), (reset, c)]
+}
+
+/// Puts the older fields into the head of a response, unless it has any of them.
+pub(super) fn put_legacy(decisions: &Decisions, at: SystemTime, headers: &mut HeaderMap) {
+    if LEGACY.iter().any(|name| headers.contains_key(name)) {
+        return;
+    }
+    headers.reserve(LEGACY.len());
+    for (name, value) in legacy(decisions, at) {
+        headers.insert(name, value);
     }
 }
 

@@ -6,17 +6,19 @@ use http::{HeaderValue, Response, StatusCode, header::RETRY_AFTER};
 use serde_json::Value;
 
 use super::{
-    Decisions, Hit, RateLimitFields, StoreFailure,
-    fields::{Policies, seconds_up},
-    key::{KeyBytes, NoKey},
-    layer::{Limit, Settings},
+    Decision, Decisions, RateLimitEvent, RateLimitEventKind,
+    RateLimitEventKind::{NearLimit, Uncounted, WouldRefuse},
+    RateLimitFields, StoreFailure,
+    ask::{Asked, Asking},
+    fields::{Policies, legacy, put_legacy, seconds_up},
+    layer::Settings,
 };
 use crate::{
     audit::AuditKind,
     guard::{Check, Guard, Refusals, Verdict},
     head::RequestHead,
     problem::Rejection,
-    store::{Reply, StoreError, StoreErrorKind},
+    store::{Reply, StoreError},
 };
 
 /// The problem type of draft-ietf-httpapi-ratelimit-headers-11.
@@ -36,7 +38,7 @@ struct Config {
 
 /// What was decided about a request that was let in; nothing if it was not counted.
 #[derive(Debug)]
-pub struct Counted(Option<Decisions>);
+pub struct Counted(Option<(Asked, Decisions)>);
 
 impl RateLimitGuard {
     pub(super) fn new(settings: Settings, policies: Policies) -> Self {
@@ -58,11 +60,31 @@ impl Guard for RateLimitGuard {
         {
             return Check::pass(Counted(None));
         }
-        match self.0.ask(request) {
-            Ok(Reply::Ready(reply)) => Check::Ready(self.0.verdict(reply)),
-            Ok(Reply::Wait(reply)) => {
+        match settings.ask(request) {
+            Ok(Asking::Asked(asked, Reply::Ready(reply))) => {
+                Check::Ready(self.0.verdict(asked, reply))
+            }
+            Ok(Asking::Asked(asked, Reply::Wait(reply))) => {
                 let config = Arc::clone(&self.0);
-                Check::wait(async move { config.verdict(reply.await) })
+                Check::wait(async move { config.verdict(asked, reply.await) })
+            }
+            Ok(Asking::LookingUp(looking_up)) => {
+                let config = Arc::clone(&self.0);
+                Check::wait(async move {
+                    let (asked, reply) = match config.settings.look_up(looking_up).await {
+                        Ok(asked) => asked,
+                        Err(_) => return config.unanswered(),
+                    };
+                    let reply = match reply {
+                        Reply::Ready(reply) => reply,
+                        Reply::Wait(reply) => reply.await,
+                    };
+                    config.verdict(asked, reply)
+                })
+            }
+            Err(_) if settings.shadow => {
+                self.0.tell(WouldRefuse, "", None);
+                Check::pass(Counted(None))
             }
             Err(refusal) => Check::refuse(refusal),
         }
@@ -80,75 +102,104 @@ impl Guard for RateLimitGuard {
         &self.0.settings.refusals
     }
 
+    #[inline]
     fn departs(&self, pass: &Counted) -> bool {
-        pass.0.is_some() && self.0.settings.fields != RateLimitFields::None
+        let settings = &self.0.settings;
+        pass.0.is_some() && (settings.fields != RateLimitFields::None || settings.settle.is_some())
     }
 
     fn depart<B>(&self, pass: Counted, response: &mut Response<B>) {
-        if let (Some(decisions), RateLimitFields::Ietf) = (pass.0, self.0.settings.fields) {
-            self.0.policies.put(&decisions, response.headers_mut());
+        let Some((asked, decisions)) = pass.0 else {
+            return;
+        };
+        let settings = &self.0.settings;
+        if let (Some(settle), Some(kept)) = (&settings.settle, &asked.kept) {
+            let cost = settle(asked.cost, response.status(), response.headers());
+            let now = settings.refusals.now();
+            // The store begins at once and needs nobody to wait; nothing is lost but units if it fails.
+            if let Some(back) = asked.cost.checked_sub(cost).filter(|back| *back > 0) {
+                drop(settings.store.refund(&kept.costing(back), asked.at, now));
+            } else if let Some(more) = cost.checked_sub(asked.cost).filter(|more| *more > 0) {
+                drop(settings.store.charge(&kept.costing(more), now));
+            }
+        }
+        let headers = response.headers_mut();
+        match settings.fields {
+            RateLimitFields::Ietf => self.0.policies(&asked).put(&decisions, headers),
+            RateLimitFields::Legacy => put_legacy(&decisions, asked.at, headers),
+            RateLimitFields::None => {}
         }
     }
 }
 
 impl Config {
-    /// Asks the store about the request, under all limits at once.
-    #[inline]
-    fn ask(&self, request: RequestHead<'_>) -> Result<Reply<Decisions>, NoKey> {
-        let settings = &self.settings;
-        let cost = settings.cost.as_ref().map_or(1, |cost| cost(request));
-        let now = settings.refusals.now();
-        if let [Limit { quota, key }] = &settings.limits[..] {
-            let mut bytes = KeyBytes::new();
-            let key = key.as_ref().unwrap_or(&settings.key);
-            key.write(request, &mut bytes)?;
-            let hit = Hit::new(bytes.as_bytes(), *quota, cost);
-            return Ok(settings.store.hit(&[hit], now));
-        }
-        let shared = key_bytes(&settings.key, request)?;
-        let own = settings
-            .limits
-            .iter()
-            .map(|limit| {
-                let key = limit.key.as_ref();
-                key.map(|key| key_bytes(key, request)).transpose()
-            })
-            .collect::<Result<Vec<_>, _>>()?;
-        let hits: Vec<_> = settings
-            .limits
-            .iter()
-            .zip(&own)
-            .map(|(limit, own)| {
-                let key = own.as_ref().unwrap_or(&shared);
-                Hit::new(key.as_bytes(), limit.quota, cost)
-            })
-            .collect();
-        Ok(settings.store.hit(&hits, now))
+    fn policies<'a>(&'a self, asked: &'a Asked) -> &'a Policies {
+        let chosen = asked.kept.as_ref().and_then(|kept| kept.policies.as_ref());
+        chosen.unwrap_or(&self.policies)
     }
 
     #[inline]
-    fn verdict(&self, reply: Result<Decisions, StoreError>) -> Verdict<Counted> {
-        let wanted = self.settings.limits.len();
-        let answer = reply.and_then(|decisions| {
-            if decisions.iter().len() == wanted {
-                Ok(decisions)
-            } else {
-                Err(StoreError::new(StoreErrorKind::Corrupt))
+    fn verdict(&self, asked: Asked, reply: Result<Decisions, StoreError>) -> Verdict<Counted> {
+        match reply {
+            Ok(decisions) if decisions.iter().len() == self.settings.limits.len() => {
+                if self.settings.on_event.is_some() {
+                    self.tell_of(&asked, &decisions);
+                }
+                if decisions.allowed() {
+                    return Verdict::Pass(Counted(Some((asked, decisions))));
+                }
+                if self.settings.shadow {
+                    return Verdict::Pass(Counted(None));
+                }
+                Verdict::Refuse(self.exceeded(&asked, &decisions))
             }
-        });
-        match answer {
-            Ok(decisions) if decisions.allowed() => Verdict::Pass(Counted(Some(decisions))),
-            Ok(decisions) => Verdict::Refuse(self.exceeded(&decisions)),
-            Err(_) => match self.settings.store_failure {
-                StoreFailure::Allow => Verdict::Pass(Counted(None)),
-                StoreFailure::Refuse => Verdict::Refuse(store_unavailable()),
-            },
+            // A decision for each limit, or it is none.
+            Ok(_) | Err(_) => self.unanswered(),
         }
     }
 
     #[cold]
-    fn exceeded(&self, decisions: &Decisions) -> Rejection {
-        let violated: Vec<Value> = self.policies.violated(decisions).map(Value::from).collect();
+    fn unanswered(&self) -> Verdict<Counted> {
+        match self.settings.store_failure {
+            StoreFailure::Refuse if !self.settings.shadow => Verdict::Refuse(store_unavailable()),
+            StoreFailure::Allow | StoreFailure::Refuse => {
+                self.tell(Uncounted, "", None);
+                Verdict::Pass(Counted(None))
+            }
+        }
+    }
+
+    /// Tells whom a shadow would have refused, and who has just come near a limit.
+    fn tell_of(&self, asked: &Asked, decisions: &Decisions) {
+        let allowed = decisions.allowed();
+        for (name, decision) in self.policies(asked).names().zip(decisions.iter()) {
+            if !decision.allowed && self.settings.shadow {
+                self.tell(WouldRefuse, name, Some(*decision));
+            }
+            let near = u64::from(decision.limit) * u64::from(self.settings.near);
+            let used = u64::from(decision.limit.saturating_sub(decision.remaining));
+            let before = used.saturating_sub(u64::from(asked.cost));
+            if allowed && used * 100 >= near && before * 100 < near {
+                self.tell(NearLimit, name, Some(*decision));
+            }
+        }
+    }
+
+    fn tell(&self, kind: RateLimitEventKind, policy: &str, decision: Option<Decision>) {
+        if let Some(on_event) = &self.settings.on_event {
+            on_event(&RateLimitEvent {
+                kind,
+                policy,
+                decision,
+                at: self.settings.refusals.now(),
+            });
+        }
+    }
+
+    #[cold]
+    fn exceeded(&self, asked: &Asked, decisions: &Decisions) -> Rejection {
+        let policies = self.policies(asked);
+        let violated: Vec<Value> = policies.violated(decisions).map(Value::from).collect();
         let mut rejection = Rejection::new(
             StatusCode::TOO_MANY_REQUESTS,
             RATE_LIMITED,
@@ -160,12 +211,12 @@ impl Config {
             // Never 0, as the time is not: rounded down, a client would come back just too early.
             rejection = rejection.add_header(RETRY_AFTER, seconds_up(retry_after).into());
         }
-        if self.settings.fields == RateLimitFields::Ietf {
-            for (name, value) in self.policies.fields(decisions) {
-                rejection = rejection.add_header(name, value);
-            }
+        let add = |rejection: Rejection, (name, value)| rejection.add_header(name, value);
+        match self.settings.fields {
+            RateLimitFields::Ietf => policies.fields(decisions).into_iter().fold(rejection, add),
+            RateLimitFields::Legacy => legacy(decisions, asked.at).into_iter().fold(rejection, add),
+            RateLimitFields::None => rejection,
         }
-        rejection
     }
 }
 
@@ -183,10 +234,4 @@ fn store_unavailable() -> Rejection {
         "Requests cannot be counted at the moment.",
     )
     .add_header(RETRY_AFTER, HeaderValue::from_static("1"))
-}
-
-fn key_bytes(key: &super::RateLimitKey, request: RequestHead<'_>) -> Result<KeyBytes, NoKey> {
-    let mut bytes = KeyBytes::new();
-    key.write(request, &mut bytes)?;
-    Ok(bytes)
 }

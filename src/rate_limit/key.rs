@@ -2,7 +2,7 @@
 
 use std::{fmt, sync::Arc};
 
-use http::StatusCode;
+use http::{HeaderName, StatusCode};
 
 use super::buffer::Buffer;
 use crate::{
@@ -39,6 +39,9 @@ pub struct RateLimitKey(Kind);
 enum Kind {
     ClientIp(ClientIp, Ipv6Prefix),
     Principal,
+    Tenant,
+    Header(HeaderName),
+    Named(&'static str),
     Custom(Arc<Custom>),
     Both(Arc<(RateLimitKey, RateLimitKey)>),
 }
@@ -70,6 +73,29 @@ impl RateLimitKey {
         Self(Kind::Principal)
     }
 
+    /// The tenant of the [`Principal`] in the request's extensions: all its users count together.
+    ///
+    /// Without a principal, or for one without a tenant, the request is refused (403,
+    /// `rate_limit_key_unknown`).
+    pub fn tenant() -> Self {
+        Self(Kind::Tenant)
+    }
+
+    /// The value of a header field: an API key, say. A request that has not exactly one such field, or an
+    /// empty one, is refused (403, `rate_limit_key_unknown`).
+    ///
+    /// Who may send any value has a fresh quota for each: let what verifies the field stand outside, or
+    /// count by address too. In memory a key is kept only as a keyed hash.
+    pub fn header(name: HeaderName) -> Self {
+        Self(Kind::Header(name))
+    }
+
+    /// The same for every request: with [`RateLimitKey::and`], what sets routes apart that share a store,
+    /// and alone, a limit for all clients together.
+    pub fn named(name: &'static str) -> Self {
+        Self(Kind::Named(name))
+    }
+
     /// What a closure says. If it says `None`, the request is refused (403, `rate_limit_key_unknown`).
     ///
     /// What a client can choose freely (a header that nobody checks, a query, the case or the encoding of a
@@ -99,13 +125,34 @@ impl RateLimitKey {
                 let principal = request.extensions().get().ok_or_else(unknown)?;
                 let tenant = Principal::tenant_id(principal);
                 key.push(if tenant.is_some() { b"t" } else { b"p" });
-                write_text(key, tenant.unwrap_or_default());
-                write_text(key, principal.subject());
+                write_bytes(key, tenant.unwrap_or_default().as_bytes());
+                write_bytes(key, principal.subject().as_bytes());
+            }
+            Kind::Tenant => {
+                let principal: &Principal = request.extensions().get().ok_or_else(unknown)?;
+                key.push(b"o");
+                write_bytes(key, principal.tenant_id().ok_or_else(unknown)?.as_bytes());
+            }
+            Kind::Header(name) => {
+                let mut values = request.headers().get_all(name).iter();
+                let (Some(value), None) = (values.next(), values.next()) else {
+                    return Err(unknown());
+                };
+                if value.is_empty() {
+                    return Err(unknown());
+                }
+                key.push(b"h");
+                write_bytes(key, name.as_str().as_bytes());
+                write_bytes(key, value.as_bytes());
+            }
+            Kind::Named(name) => {
+                key.push(b"n");
+                write_bytes(key, name.as_bytes());
             }
             Kind::Custom(custom) => {
                 let text = custom(request).ok_or_else(unknown)?;
                 key.push(b"c");
-                write_text(key, &text);
+                write_bytes(key, text.as_bytes());
             }
             Kind::Both(both) => {
                 both.0.write(request, key)?;
@@ -125,15 +172,18 @@ impl fmt::Debug for RateLimitKey {
                 .field(ipv6)
                 .finish(),
             Kind::Principal => f.write_str("Principal"),
+            Kind::Tenant => f.write_str("Tenant"),
+            Kind::Header(name) => f.debug_tuple("Header").field(name).finish(),
+            Kind::Named(name) => f.debug_tuple("Named").field(name).finish(),
             Kind::Custom(_) => f.write_str("Custom(..)"),
             Kind::Both(both) => f.debug_tuple("Both").field(&both.0).field(&both.1).finish(),
         }
     }
 }
 
-fn write_text(key: &mut KeyBytes, text: &str) {
-    key.push(&(text.len() as u64).to_be_bytes());
-    key.push(text.as_bytes());
+fn write_bytes(key: &mut KeyBytes, bytes: &[u8]) {
+    key.push(&(bytes.len() as u64).to_be_bytes());
+    key.push(bytes);
 }
 
 fn unknown() -> NoKey {

@@ -1,18 +1,22 @@
 //! [`RateLimitLayer`]: the limits of a service, and what counts them.
 
-use std::{fmt, sync::Arc};
+use std::{fmt, future::Future, sync::Arc};
 
+use http::{HeaderMap, StatusCode};
 use tower_layer::Layer;
 
 use super::{
-    Quota, RateLimitFields, RateLimitGuard, RateLimitKey, RateLimitStore, fields::Policies,
+    Quota, RateLimitEvent, RateLimitFields, RateLimitGuard, RateLimitKey, RateLimitStore,
+    ask::{Lookup, QuotaOf},
+    fields::Policies,
 };
 use crate::{
     client_ip::ClientIp,
     clock::Clock,
+    config::ConfigError,
     guard::{Guarded, Refusals},
     head::RequestHead,
-    store::MemoryStore,
+    store::{MemoryStore, StoreError},
 };
 
 /// The service of [`RateLimitLayer`].
@@ -35,6 +39,11 @@ pub(super) struct Settings {
     pub(super) exempt: Option<Arc<Exempt>>,
     pub(super) cost: Option<Arc<Cost>>,
     pub(super) store: Arc<dyn RateLimitStore>,
+    pub(super) settle: Option<Arc<Settle>>,
+    pub(super) on_event: Option<Arc<OnEvent>>,
+    /// How many percent of a quota are near its limit.
+    pub(super) near: u32,
+    pub(super) shadow: bool,
     pub(super) store_failure: StoreFailure,
     pub(super) fields: RateLimitFields,
     pub(super) refusals: Refusals,
@@ -43,10 +52,13 @@ pub(super) struct Settings {
 pub(super) type Exempt = dyn Fn(RequestHead<'_>) -> bool + Send + Sync;
 pub(super) type Cost = dyn Fn(RequestHead<'_>) -> u32 + Send + Sync;
 
+pub(super) type Settle = dyn Fn(u32, StatusCode, &HeaderMap) -> u32 + Send + Sync;
+pub(super) type OnEvent = dyn Fn(&RateLimitEvent<'_>) + Send + Sync;
+
 /// A quota, and the key it counts under if it has one of its own.
-#[derive(Clone, Debug)]
+#[derive(Clone)]
 pub(super) struct Limit {
-    pub(super) quota: Quota,
+    pub(super) quota: QuotaOf,
     pub(super) key: Option<RateLimitKey>,
 }
 
@@ -67,10 +79,17 @@ impl RateLimitLayer {
     pub fn new(quota: Quota) -> Self {
         Self {
             settings: Settings {
-                limits: vec![Limit { quota, key: None }],
+                limits: vec![Limit {
+                    quota: QuotaOf::Fixed(quota),
+                    key: None,
+                }],
                 key: RateLimitKey::client_ip(ClientIp::peer()),
                 exempt: None,
                 cost: None,
+                settle: None,
+                on_event: None,
+                near: 100,
+                shadow: false,
                 store: Arc::new(MemoryStore::new()),
                 store_failure: StoreFailure::default(),
                 fields: RateLimitFields::default(),
@@ -90,17 +109,51 @@ impl RateLimitLayer {
     ///
     /// Give the quotas [names](Quota::name) by which clients can tell them apart; a name that is taken
     /// gets its position appended (`default`, `default-2`).
-    pub fn add_quota(mut self, quota: Quota) -> Self {
-        self.settings.limits.push(Limit { quota, key: None });
-        self
+    pub fn add_quota(self, quota: Quota) -> Self {
+        self.add_limit(quota, None)
     }
 
     /// Appends another quota that counts under a key of its own, decided together with the others: an
     /// address and an account, say.
-    pub fn add_quota_by(mut self, quota: Quota, key: RateLimitKey) -> Self {
-        let key = Some(key);
+    pub fn add_quota_by(self, quota: Quota, key: RateLimitKey) -> Self {
+        self.add_limit(quota, Some(key))
+    }
+
+    fn add_limit(mut self, quota: Quota, key: Option<RateLimitKey>) -> Self {
+        let quota = QuotaOf::Fixed(quota);
         self.settings.limits.push(Limit { quota, key });
         self
+    }
+
+    /// Chooses the first quota anew for each request, in place of the one that the layer was made with: by
+    /// the plan that a token names, say. Requests that get different quotas count apart.
+    pub fn quota_by(
+        mut self,
+        choose: impl Fn(RequestHead<'_>) -> Quota + Send + Sync + 'static,
+    ) -> Self {
+        self.replace_first(QuotaOf::Chosen(Arc::new(choose)));
+        self
+    }
+
+    /// As [`RateLimitLayer::quota_by`], where the quota must be waited for. The closure takes from the
+    /// request what it needs; its future asks. Where that fails, the request is treated as
+    /// [`RateLimitLayer::on_store_error`] says.
+    pub fn quota_lookup<F>(
+        mut self,
+        look_up: impl Fn(RequestHead<'_>) -> F + Send + Sync + 'static,
+    ) -> Self
+    where
+        F: Future<Output = Result<Quota, StoreError>> + Send + 'static,
+    {
+        let look_up = move |request: RequestHead<'_>| -> Lookup { Box::pin(look_up(request)) };
+        self.replace_first(QuotaOf::LookedUp(Arc::new(look_up)));
+        self
+    }
+
+    fn replace_first(&mut self, quota: QuotaOf) {
+        if let Some(first) = self.settings.limits.first_mut() {
+            first.quota = quota;
+        }
     }
 
     /// Replaces what says how many units a request costs; without it each costs 1.
@@ -109,6 +162,70 @@ impl RateLimitLayer {
     /// never is.
     pub fn cost(mut self, cost: impl Fn(RequestHead<'_>) -> u32 + Send + Sync + 'static) -> Self {
         self.settings.cost = Some(Arc::new(cost));
+        self
+    }
+
+    /// Replaces what a request costs in the end, given what it was let in with, and the status and header
+    /// fields of its response. The difference is given back, or charged as far as there is room.
+    ///
+    /// The request is counted before it is let in all the same, so that requests at once never jointly pass
+    /// the limit; and it stays counted if it is never answered.
+    pub fn settle(
+        mut self,
+        settle: impl Fn(u32, StatusCode, &HeaderMap) -> u32 + Send + Sync + 'static,
+    ) -> Self {
+        self.settings.settle = Some(Arc::new(settle));
+        self
+    }
+
+    /// Counts only requests with such an outcome: what the others cost is given back once they are
+    /// answered. It replaces [`RateLimitLayer::settle`].
+    ///
+    /// ```
+    /// use portcullis::rate_limit::{Quota, RateLimitLayer};
+    ///
+    /// // Five failed sign-ins in 15 minutes; those that succeed cost nothing.
+    /// let layer = RateLimitLayer::new(Quota::sign_in()).count_if(|status, _| status == 401);
+    /// ```
+    pub fn count_if(
+        self,
+        counts: impl Fn(StatusCode, &HeaderMap) -> bool + Send + Sync + 'static,
+    ) -> Self {
+        self.settle(move |cost, status, headers| if counts(status, headers) { cost } else { 0 })
+    }
+
+    /// Replaces how much of a quota is near its limit, in percent, from 1 to 100: the request that reaches
+    /// it raises [`NearLimit`](super::RateLimitEventKind::NearLimit). Without it that is 100, the last one
+    /// that is let in.
+    ///
+    /// # Errors
+    ///
+    /// If it is none of these percentages.
+    pub fn near_limit(mut self, percent: u32) -> Result<Self, ConfigError> {
+        if !(1..=100).contains(&percent) {
+            let expected = "must be a percentage from 1 to 100";
+            return Err(ConfigError::new(
+                "near_limit",
+                percent.to_string(),
+                expected,
+            ));
+        }
+        self.settings.near = percent;
+        Ok(self)
+    }
+
+    /// Replaces what is told of [events](RateLimitEvent): quotas that are nearly used up, and requests that
+    /// were let in although they would have been refused, or could not be counted. It is called while the
+    /// request waits.
+    pub fn on_event(mut self, told: impl Fn(&RateLimitEvent<'_>) + Send + Sync + 'static) -> Self {
+        self.settings.on_event = Some(Arc::new(told));
+        self
+    }
+
+    /// Shadow mode: decides and counts, and [tells](RateLimitLayer::on_event) whom it would have refused,
+    /// but lets everybody in. For trying limits before they are in force.
+    pub fn dangerous_shadow(mut self) -> Self {
+        self.settings.shadow = true;
         self
     }
 
@@ -154,7 +271,11 @@ impl<S> Layer<S> for RateLimitLayer {
 
     fn layer(&self, inner: S) -> RateLimit<S> {
         let settings = self.settings.clone();
-        let policies = Policies::new(settings.limits.iter().map(|limit| &limit.quota));
+        let quotas = settings
+            .limits
+            .iter()
+            .filter_map(|limit| limit.quota.fixed());
+        let policies = Policies::new(quotas);
         Guarded::new(inner, RateLimitGuard::new(settings, policies))
     }
 }
@@ -165,6 +286,18 @@ impl fmt::Debug for RateLimitLayer {
     }
 }
 
+impl fmt::Debug for Limit {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let mut limit = f.debug_struct("Limit");
+        match &self.quota {
+            QuotaOf::Fixed(quota) => limit.field("quota", quota),
+            QuotaOf::Chosen(_) => limit.field("quota", &format_args!("chosen")),
+            QuotaOf::LookedUp(_) => limit.field("quota", &format_args!("looked up")),
+        };
+        limit.field("key", &self.key).finish()
+    }
+}
+
 impl fmt::Debug for Settings {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("RateLimit")
@@ -172,6 +305,8 @@ impl fmt::Debug for Settings {
             .field("key", &self.key)
             .field("exempt", &self.exempt.is_some())
             .field("cost", &self.cost.is_some())
+            .field("settle", &self.settle.is_some())
+            .field("shadow", &self.shadow)
             .field("store_failure", &self.store_failure)
             .field("fields", &self.fields)
             .field("refusals", &self.refusals)

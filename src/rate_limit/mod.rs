@@ -24,6 +24,23 @@
 //! The default key is the peer's address. Behind a proxy that is the proxy's: choose another
 //! [`ClientIp`](crate::client_ip::ClientIp) strategy there, or all clients share one quota.
 //!
+//! # How it is counted
+//!
+//! | quota | algorithm | a window holds | memory of a key |
+//! |---|---|---|---|
+//! | as it is | [`SlidingWindow`], in [segments](Quota::segments) | at most the limit | small, the same for any use |
+//! | [`exact`](Quota::exact) | [`SlidingLog`] | at most the limit, and no room is withheld | 8 bytes a unit |
+//! | [`burst`](Quota::burst) | [`Gcra`], a steady pace | at most the limit and the burst | smallest |
+//!
+//! Each is a pure function of state, quota, cost and time, in whole numbers.
+//!
+//! A request costs 1 unless [`RateLimitLayer::cost`] says otherwise. What it costs may depend on its outcome
+//! ([`RateLimitLayer::count_if`], [`RateLimitLayer::settle`]), and its quota on who asks
+//! ([`RateLimitLayer::quota_by`], [`RateLimitLayer::quota_lookup`]). Operators look with a hit that costs 0,
+//! and [refund](RateLimitStore::refund), [reset](RateLimitStore::reset) or
+//! [block](RateLimitStore::block) a key of a store. New limits can be tried in
+//! [shadow mode](RateLimitLayer::dangerous_shadow).
+//!
 //! # Example
 //!
 //! ```
@@ -78,10 +95,12 @@
 //! more than sixteen places; under the default bound, now and then a new key doubles a table of at most
 //! 2,048 places, the part of the store that lies under one lock.
 
+mod ask;
 mod blocks;
 mod buffer;
 mod counter;
 mod decision;
+mod events;
 mod fields;
 mod gcra;
 mod guard;
@@ -90,6 +109,7 @@ mod key;
 mod layer;
 mod log;
 mod memory;
+mod presets;
 mod quota;
 mod store;
 mod table;
@@ -97,6 +117,7 @@ mod window;
 
 pub use self::{
     decision::{Decision, Decisions},
+    events::{RateLimitEvent, RateLimitEventKind},
     fields::RateLimitFields,
     gcra::Gcra,
     guard::{Counted, RateLimitGuard},

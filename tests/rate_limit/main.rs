@@ -6,15 +6,18 @@
     reason = "a test that cannot go on should say where"
 )]
 
+mod algorithms;
 mod allocations;
 mod clock;
 mod fields;
 mod keys;
 mod layer;
 mod memory;
+mod outcomes;
 mod quota;
 mod servers;
 mod several;
 mod stores;
 mod support;
+mod verbs;
 mod window;
