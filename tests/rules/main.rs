@@ -8,10 +8,10 @@
 mod client_ip;
 #[cfg(feature = "headers")]
 mod headers;
-#[cfg(feature = "jwt")]
-mod jwt;
 #[cfg(all(feature = "jwt", feature = "http-client"))]
 mod jwks;
+#[cfg(feature = "jwt")]
+mod jwt;
 mod logs;
 #[cfg(feature = "rate-limit")]
 mod rate_limit;

@@ -41,10 +41,24 @@ impl Signer {
         Some((Self::Ed25519(key), point))
     }
 
+    #[cfg_attr(
+        feature = "aws-lc",
+        allow(
+            dead_code,
+            reason = "compared with the other backend only in what both do"
+        )
+    )]
     pub(super) fn rsa(_: Hash, _: &RsaNumbers<'_>) -> Result<Self, SignFault> {
         Err(SignFault::Unsupported)
     }
 
+    #[cfg_attr(
+        feature = "aws-lc",
+        allow(
+            dead_code,
+            reason = "compared with the other backend only in what both do"
+        )
+    )]
     pub(super) fn generate_rsa(_: Hash) -> Result<(Self, Vec<u8>), SignFault> {
         Err(SignFault::Unsupported)
     }
