@@ -11,6 +11,7 @@ use http::{Request, Response};
 use portcullis::{
     client_ip::PeerAddr,
     rate_limit::{Quota, RateLimitFields, RateLimitLayer},
+    store::MemoryStore,
 };
 use tower::{Layer, service_fn};
 use tower_governor::{GovernorLayer, governor::GovernorConfigBuilder};
@@ -19,6 +20,9 @@ use crate::{Step, Table, call_now};
 
 type Answer = std::future::Ready<Result<Response<Body>, Infallible>>;
 type Bare = tower::util::ServiceFn<fn(Request<()>) -> Answer>;
+
+/// Room for a million live keys; the peer's map has no bound.
+const MAX_KEYS: usize = 1 << 21;
 
 /// Limits that a service may well have, yet that the measurement does not reach: 1,000 a second for each of
 /// many addresses, and for a single address as many as fit two bytes in 5 ms. The peer's cells come back as
@@ -58,7 +62,9 @@ where
 /// Without header fields on the answers that pass.
 fn plain(title: &'static str, keys: u32) -> Table {
     let (limit, window) = limits(keys);
-    let ours = RateLimitLayer::new(Quota::new(limit, window)).fields(RateLimitFields::None);
+    let ours = RateLimitLayer::new(Quota::new(limit, window))
+        .with_store(MemoryStore::bounded(MAX_KEYS))
+        .fields(RateLimitFields::None);
     let peer = GovernorConfigBuilder::default()
         .period(window / limit)
         .burst_size(limit)
@@ -80,7 +86,8 @@ fn plain(title: &'static str, keys: u32) -> Table {
 /// With header fields: the IETF draft's here, `x-ratelimit-*` there.
 fn with_fields(title: &'static str, keys: u32) -> Table {
     let (limit, window) = limits(keys);
-    let ours = RateLimitLayer::new(Quota::new(limit, window));
+    let ours =
+        RateLimitLayer::new(Quota::new(limit, window)).with_store(MemoryStore::bounded(MAX_KEYS));
     let peer = GovernorConfigBuilder::default()
         .period(window / limit)
         .burst_size(limit)
