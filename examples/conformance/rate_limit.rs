@@ -4,7 +4,7 @@ use std::time::{Duration, SystemTime};
 
 use portcullis::{
     config::ConfigError,
-    rate_limit::{Decision, Hit, Quota, RateLimitStore},
+    rate_limit::{Decision, Decisions, Hit, Quota, RateLimitStore},
     store::{MemoryStore, Reply},
 };
 use serde_json::{Value, json};
@@ -17,16 +17,16 @@ pub(crate) fn answer(question: &Value) -> Answer {
     if !["sliding_window", "sliding_window_log", "gcra"].contains(&algorithm) {
         return unsupported("this algorithm");
     }
-    if optional_text(question, "store")?.unwrap_or("memory") != "memory" {
+    let wanted = optional_text(question, "store")?.unwrap_or("memory");
+    let Some(store) = store(wanted) else {
         return unsupported("this store");
-    }
+    };
     let start = seconds(question, "start")?.unwrap_or_default();
     let steps = question.get("steps").and_then(Value::as_array);
     let steps = steps.ok_or_else(|| malformed("steps", "a list"))?;
     let Ok(quota) = quota(question, algorithm)? else {
         return Ok(json!({"ok": false, "code": "config"}));
     };
-    let store = MemoryStore::new();
     let answers: Result<Vec<_>, _> = steps
         .iter()
         .map(|step| {
@@ -35,13 +35,64 @@ pub(crate) fn answer(question: &Value) -> Answer {
             let now = now.ok_or_else(|| malformed("at", "a time that the system can tell"))?;
             let key = optional_text(step, "key")?.unwrap_or_default();
             let hit = Hit::new(key.as_bytes(), quota, number(step, "cost")?.unwrap_or(1));
-            let Reply::Ready(Ok(decisions)) = store.hit(&[hit], now) else {
-                return Err(Trouble::Malformed("the store did not answer".to_owned()));
-            };
+            let decisions = store
+                .decide(&hit, now)
+                .ok_or_else(|| Trouble::Malformed("the store did not answer".to_owned()))?;
             Ok(decisions.iter().map(written).collect::<Vec<_>>().remove(0))
         })
         .collect();
     Ok(json!({"ok": true, "steps": answers?}))
+}
+
+/// A store that nobody else uses.
+trait Decides {
+    fn decide(&self, hit: &Hit<'_>, now: SystemTime) -> Option<Decisions>;
+}
+
+impl Decides for MemoryStore {
+    fn decide(&self, hit: &Hit<'_>, now: SystemTime) -> Option<Decisions> {
+        match self.hit(&[*hit], now) {
+            Reply::Ready(reply) => reply.ok(),
+            Reply::Wait(_) => None,
+        }
+    }
+}
+
+#[cfg(feature = "redis")]
+struct Redis(
+    tokio::runtime::Runtime,
+    portcullis::rate_limit::RedisRateLimits,
+);
+
+#[cfg(feature = "redis")]
+impl Decides for Redis {
+    fn decide(&self, hit: &Hit<'_>, now: SystemTime) -> Option<Decisions> {
+        let asked = async {
+            match self.1.hit(&[*hit], now) {
+                Reply::Ready(reply) => reply.ok(),
+                Reply::Wait(reply) => reply.await.ok(),
+            }
+        };
+        self.0.block_on(asked)
+    }
+}
+
+fn store(name: &str) -> Option<Box<dyn Decides>> {
+    match name {
+        "memory" => Some(Box::new(MemoryStore::new())),
+        #[cfg(feature = "redis")]
+        "redis" => {
+            use portcullis::{random::OpaqueToken, rate_limit::RedisRateLimits, store::RedisStore};
+            let token = OpaqueToken::generate().ok()?;
+            let redis = RedisStore::new(&std::env::var("REDIS_URL").ok()?).ok()?;
+            let redis = redis.key_prefix(&format!("{}:", token.expose())).ok()?;
+            let limits = RedisRateLimits::new(redis).by_the_callers_clock();
+            let limits = limits.deadline(Duration::from_secs(5)).ok()?;
+            let mut runtime = tokio::runtime::Builder::new_current_thread();
+            Some(Box::new(Redis(runtime.enable_all().build().ok()?, limits)))
+        }
+        _ => None,
+    }
 }
 
 fn quota(question: &Value, algorithm: &str) -> Result<Result<Quota, ConfigError>, Trouble> {

@@ -1,9 +1,9 @@
 //! What of a request is asked of the store: its keys, its quotas, its cost.
 
-use std::{future::Future, pin::Pin, sync::Arc, time::SystemTime};
+use std::{future::Future, num::NonZeroU32, pin::Pin, sync::Arc, time::SystemTime};
 
 use super::{
-    Decisions, Hit, Quota, RateLimitKey,
+    Decisions, Hit, Quota, RateLimitKey, StoreFailure,
     fields::Policies,
     key::{KeyBytes, NoKey},
     layer::{Limit, Settings},
@@ -51,6 +51,14 @@ pub(super) struct Kept {
 }
 
 impl Kept {
+    /// What was asked, of one process among so many.
+    pub(super) fn shares(&self, cost: u32, among: NonZeroU32) -> Vec<Hit<'_>> {
+        self.hits
+            .iter()
+            .map(|(key, quota)| Hit::new(key.as_bytes(), quota.divided(among), cost))
+            .collect()
+    }
+
     /// The hits, at another cost.
     pub(super) fn costing(&self, cost: u32) -> Vec<Hit<'_>> {
         self.hits
@@ -84,7 +92,7 @@ impl Settings {
     pub(super) fn ask(&self, request: RequestHead<'_>) -> Result<Asking, NoKey> {
         let cost = self.cost.as_ref().map_or(1, |cost| cost(request));
         let at = self.refusals.now();
-        if let ([Limit { quota, key }], None) = (&self.limits[..], &self.settle)
+        if let ([Limit { quota, key }], false) = (&self.limits[..], self.keeps())
             && let Some(quota) = quota.fixed()
         {
             let mut bytes = KeyBytes::new();
@@ -97,6 +105,12 @@ impl Settings {
             return Ok(Asking::Asked(Asked { cost, at, kept }, reply));
         }
         self.ask_several(request, cost, at)
+    }
+
+    /// Whether what was asked is needed once more.
+    #[inline]
+    fn keeps(&self) -> bool {
+        self.settle.is_some() || matches!(self.store_failure, StoreFailure::Local { .. })
     }
 
     fn ask_several(
@@ -165,7 +179,7 @@ impl Settings {
         let policies = chosen.then(|| Policies::new(hits.iter().map(|(_, quota)| quota)));
         let kept = Kept { hits, policies };
         let reply = self.store.hit(&kept.costing(cost), at);
-        let kept = (chosen || self.settle.is_some()).then(|| Box::new(kept));
+        let kept = (chosen || self.keeps()).then(|| Box::new(kept));
         (Asked { cost, at, kept }, reply)
     }
 }

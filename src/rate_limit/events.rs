@@ -4,7 +4,7 @@ use std::time::SystemTime;
 
 use super::Decision;
 
-/// Something that a limiter noticed about a request that it let in. What it refuses is told to the
+/// Something that a limiter noticed, mostly about a request that it let in. What it refuses is told to the
 /// [`AuditSink`](crate::audit::AuditSink).
 #[derive(Clone, Debug)]
 #[non_exhaustive]
@@ -32,6 +32,9 @@ pub enum RateLimitEventKind {
     /// The request was let in uncounted, as the store could not answer and
     /// [`StoreFailure::Allow`](super::StoreFailure::Allow) was chosen.
     Uncounted,
+    /// The request was counted by this process alone, as the store could not answer and
+    /// [`StoreFailure::Local`](super::StoreFailure::Local) was chosen. It may have been refused.
+    CountedLocally,
 }
 
 impl RateLimitEventKind {
@@ -42,6 +45,7 @@ impl RateLimitEventKind {
             Self::NearLimit => "near_limit",
             Self::WouldRefuse => "would_refuse",
             Self::Uncounted => "uncounted",
+            Self::CountedLocally => "counted_locally",
         }
     }
 }

@@ -7,9 +7,9 @@ use serde_json::Value;
 
 use super::{
     Decision, Decisions, RateLimitEvent, RateLimitEventKind,
-    RateLimitEventKind::{NearLimit, Uncounted, WouldRefuse},
-    RateLimitFields, StoreFailure,
-    ask::{Asked, Asking},
+    RateLimitEventKind::{CountedLocally, NearLimit, Uncounted, WouldRefuse},
+    RateLimitFields, RateLimitStore, StoreFailure,
+    ask::{Asked, Asking, Kept},
     fields::{Policies, legacy, put_legacy, seconds_up},
     layer::Settings,
 };
@@ -73,7 +73,7 @@ impl Guard for RateLimitGuard {
                 Check::wait(async move {
                     let (asked, reply) = match config.settings.look_up(looking_up).await {
                         Ok(asked) => asked,
-                        Err(_) => return config.unanswered(),
+                        Err(_) => return config.unanswered(None),
                     };
                     let reply = match reply {
                         Reply::Ready(reply) => reply,
@@ -113,7 +113,8 @@ impl Guard for RateLimitGuard {
             return;
         };
         let settings = &self.0.settings;
-        if let (Some(settle), Some(kept)) = (&settings.settle, &asked.kept) {
+        let kept = asked.kept.as_ref().filter(|kept| !kept.hits.is_empty());
+        if let (Some(settle), Some(kept)) = (&settings.settle, kept) {
             let cost = settle(asked.cost, response.status(), response.headers());
             let now = settings.refusals.now();
             // The store begins at once and needs nobody to wait; nothing is lost but units if it fails.
@@ -142,31 +143,51 @@ impl Config {
     fn verdict(&self, asked: Asked, reply: Result<Decisions, StoreError>) -> Verdict<Counted> {
         match reply {
             Ok(decisions) if decisions.iter().len() == self.settings.limits.len() => {
-                if self.settings.on_event.is_some() {
-                    self.tell_of(&asked, &decisions);
-                }
-                if decisions.allowed() {
-                    return Verdict::Pass(Counted(Some((asked, decisions))));
-                }
-                if self.settings.shadow {
-                    return Verdict::Pass(Counted(None));
-                }
-                Verdict::Refuse(self.exceeded(&asked, &decisions))
+                self.follow(asked, decisions)
             }
             // A decision for each limit, or it is none.
-            Ok(_) | Err(_) => self.unanswered(),
+            Ok(_) | Err(_) => self.unanswered(Some(asked)),
         }
     }
 
-    #[cold]
-    fn unanswered(&self) -> Verdict<Counted> {
-        match self.settings.store_failure {
-            StoreFailure::Refuse if !self.settings.shadow => Verdict::Refuse(store_unavailable()),
-            StoreFailure::Allow | StoreFailure::Refuse => {
-                self.tell(Uncounted, "", None);
-                Verdict::Pass(Counted(None))
-            }
+    #[inline]
+    fn follow(&self, asked: Asked, decisions: Decisions) -> Verdict<Counted> {
+        if self.settings.on_event.is_some() {
+            self.tell_of(&asked, &decisions);
         }
+        if decisions.allowed() {
+            return Verdict::Pass(Counted(Some((asked, decisions))));
+        }
+        if self.settings.shadow {
+            return Verdict::Pass(Counted(None));
+        }
+        Verdict::Refuse(self.exceeded(&asked, &decisions))
+    }
+
+    #[cold]
+    fn unanswered(&self, asked: Option<Asked>) -> Verdict<Counted> {
+        let failure = self.settings.store_failure;
+        if let (StoreFailure::Local { instances }, Some(mut asked)) = (failure, asked)
+            && let Some(kept) = asked.kept.take()
+            && let Reply::Ready(Ok(decisions)) = self
+                .settings
+                .local
+                .hit(&kept.shares(asked.cost, instances), asked.at)
+        {
+            self.tell(CountedLocally, "", None);
+            // What was not counted in the store is not to be given back to it, so it is not kept.
+            let policies = kept.policies;
+            let hits = Vec::new();
+            asked.kept = policies
+                .is_some()
+                .then(|| Box::new(Kept { hits, policies }));
+            return self.follow(asked, decisions);
+        }
+        if failure == StoreFailure::Allow || self.settings.shadow {
+            self.tell(Uncounted, "", None);
+            return Verdict::Pass(Counted(None));
+        }
+        Verdict::Refuse(store_unavailable())
     }
 
     /// Tells whom a shadow would have refused, and who has just come near a limit.

@@ -1,6 +1,6 @@
 //! [`RateLimitLayer`]: the limits of a service, and what counts them.
 
-use std::{fmt, future::Future, sync::Arc};
+use std::{fmt, future::Future, num::NonZeroU32, sync::Arc};
 
 use http::{HeaderMap, StatusCode};
 use tower_layer::Layer;
@@ -45,6 +45,8 @@ pub(super) struct Settings {
     pub(super) near: u32,
     pub(super) shadow: bool,
     pub(super) store_failure: StoreFailure,
+    /// What counts while the store is away, where that was chosen.
+    pub(super) local: MemoryStore,
     pub(super) fields: RateLimitFields,
     pub(super) refusals: Refusals,
 }
@@ -71,6 +73,13 @@ pub enum StoreFailure {
     Refuse,
     /// It is let in uncounted: for as long as the store is away, there is no limit.
     Allow,
+    /// It is counted in this process alone, against the limit divided by the number of processes that
+    /// share it, at least 1. Such requests are told as
+    /// [`CountedLocally`](super::RateLimitEventKind::CountedLocally).
+    Local {
+        /// How many processes share the limit.
+        instances: NonZeroU32,
+    },
 }
 
 impl RateLimitLayer {
@@ -92,6 +101,7 @@ impl RateLimitLayer {
                 shadow: false,
                 store: Arc::new(MemoryStore::new()),
                 store_failure: StoreFailure::default(),
+                local: MemoryStore::new(),
                 fields: RateLimitFields::default(),
                 refusals: Refusals::new(),
             },

@@ -73,6 +73,21 @@
 //! # }
 //! ```
 //!
+//! # Shared by several processes
+//!
+//! With the feature `redis`, `RedisRateLimits` counts for all processes that share a
+//! [`RedisStore`](crate::store): single node, Sentinel or Cluster. What is decided is the same; time is the
+//! server's. What happens when Redis does not answer is [`RateLimitLayer::on_store_error`]'s to say, and no
+//! request waits longer than the store's deadline. Injected in tests, and seen:
+//!
+//! | fault | meanwhile | after it |
+//! |---|---|---|
+//! | the server stands still | three requests wait for the deadline, the others none | in force by itself |
+//! | the server is killed and started anew | as above; counts are lost with its memory | in force by itself |
+//! | all keys are deleted | counts begin anew, with an expiry | |
+//! | a caller goes away while others wait for its answer | they go next | |
+//! | clocks of machines differ, by a day | nothing | |
+//!
 //! # Memory
 //!
 //! In a [`MemoryStore`](crate::store::MemoryStore) no key is stored, only a 128-bit hash of it that is
@@ -95,6 +110,7 @@
 //! more than sixteen places; under the default bound, now and then a new key doubles a table of at most
 //! 2,048 places, the part of the store that lies under one lock.
 
+mod algorithm;
 mod ask;
 mod blocks;
 mod buffer;
@@ -111,11 +127,16 @@ mod log;
 mod memory;
 mod presets;
 mod quota;
+#[cfg(feature = "redis")]
+mod redis;
 mod store;
 mod table;
 mod window;
 
+#[cfg(feature = "redis")]
+pub use self::redis::RedisRateLimits;
 pub use self::{
+    algorithm::Algorithm,
     decision::{Decision, Decisions},
     events::{RateLimitEvent, RateLimitEventKind},
     fields::RateLimitFields,
@@ -124,7 +145,7 @@ pub use self::{
     key::RateLimitKey,
     layer::{RateLimit, RateLimitLayer, StoreFailure},
     log::SlidingLog,
-    quota::{Algorithm, MAX_EXACT, MAX_SEGMENTS, Quota},
+    quota::{MAX_EXACT, MAX_SEGMENTS, Quota},
     store::{Hit, RateLimitStore},
     window::SlidingWindow,
 };

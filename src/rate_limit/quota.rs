@@ -1,7 +1,8 @@
 //! [`Quota`]: how much, in how long, counted in how many segments.
 
-use std::time::Duration;
+use std::{num::NonZeroU32, time::Duration};
 
+use super::Algorithm;
 use crate::config::ConfigError;
 
 /// The most segments that a window can be cut into.
@@ -18,18 +19,6 @@ const NANOS: u64 = 1_000_000_000;
 
 /// The most units that a quota counted [exactly](Quota::exact) can have: each takes 8 bytes of a key.
 pub const MAX_EXACT: u32 = 1_000;
-
-/// How a quota is counted. The last of [`Quota::segments`], [`Quota::exact`] and [`Quota::burst`] decides.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
-#[non_exhaustive]
-pub enum Algorithm {
-    /// The window in segments, the oldest counted whole: [`SlidingWindow`](super::SlidingWindow).
-    SlidingWindow,
-    /// The time of every unit: [`SlidingLog`](super::SlidingLog).
-    SlidingLog,
-    /// A steady pace, and at most so many units at once: [`Gcra`](super::Gcra).
-    Gcra,
-}
 
 /// At most `limit` units in any window of the given length.
 ///
@@ -309,6 +298,16 @@ impl Quota {
     /// The length of a segment in nanoseconds, never 0.
     pub(super) const fn segment_nanos(&self) -> u64 {
         self.segment
+    }
+
+    /// The part of one of so many, at least 1.
+    pub(super) fn divided(self, among: NonZeroU32) -> Self {
+        Self {
+            limit: (self.limit / among).max(1),
+            burst: (self.burst / among).max(1),
+            ..self
+        }
+        .sealed()
     }
 
     /// The window in nanoseconds, never 0.

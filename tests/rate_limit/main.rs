@@ -15,6 +15,8 @@ mod layer;
 mod memory;
 mod outcomes;
 mod quota;
+#[cfg(feature = "redis")]
+mod redis;
 mod servers;
 mod several;
 mod stores;
