@@ -72,7 +72,8 @@ fn policy(question: &Value) -> Result<ContentSecurityPolicy, Fault> {
     };
     for (name, value) in directives {
         builder = match value {
-            Value::Null => builder.without(name),
+            Value::Null if name == "default-src" => builder.without(name),
+            Value::Null => builder.dangerous_without(name),
             _ => builder.directive(name.clone(), texts(&json!({ "values": value }), "values")?),
         };
     }

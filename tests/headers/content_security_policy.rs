@@ -43,7 +43,7 @@ fn any_policy_can_be_changed() {
     assert_eq!(written(strict), expected);
     let without = Csp::builder()
         .script_src([Source::SELF])
-        .dangerous_without_default_src();
+        .dangerous_without("default-src");
     let without = without
         .build()
         .unwrap()
@@ -147,23 +147,33 @@ fn a_directive_can_be_left_out_but_not_default_src() {
         .without("default-src")
         .build()
         .unwrap_err();
-    assert!(
-        error.to_string().contains("dangerous_without_default_src"),
-        "{error}"
-    );
+    assert!(error.to_string().contains("dangerous_without("), "{error}");
     let policy = Csp::builder().script_src([Source::SELF]);
     assert!(policy.clone().build().is_err());
     assert_eq!(
-        written(policy.dangerous_without_default_src()),
+        written(policy.dangerous_without("default-src")),
         "script-src 'self'"
     );
+}
+
+#[test]
+fn what_default_src_does_not_speak_for_is_not_left_out_by_chance() {
+    let policy = Csp::helmet().into_builder();
+    for name in ["base-uri", "form-action", "frame-ancestors"] {
+        let error = policy.clone().without(name).build().unwrap_err();
+        assert!(error.to_string().contains(name), "{error}");
+        let again = policy.clone().without(name).directive(name, ["'self'"]);
+        assert!(written(again).contains(name));
+        let policy = written(policy.clone().dangerous_without(name));
+        assert!(!policy.contains(name), "{policy}");
+    }
 }
 
 #[test]
 fn a_policy_has_a_directive() {
     for empty in [
         Csp::builder(),
-        Csp::builder().dangerous_without_default_src(),
+        Csp::builder().dangerous_without("default-src"),
     ] {
         assert!(
             empty

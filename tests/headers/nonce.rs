@@ -58,7 +58,7 @@ fn every_response_has_another_nonce_of_144_bits() {
 fn both_policies_of_a_response_have_the_same_nonce() {
     let twin = ContentSecurityPolicy::builder()
         .default_src([Source::NONE])
-        .nonce_for("script-src")
+        .add_nonce("script-src")
         .build()
         .unwrap();
     let layer = SecurityHeadersLayer::strict().content_security_policy_report_only(twin);

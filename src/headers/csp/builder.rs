@@ -18,6 +18,8 @@ const DEFAULT_SRC: &str = "default-src";
 pub struct ContentSecurityPolicyBuilder {
     directives: Vec<(Cow<'static, str>, Vec<Source>)>,
     default_src_optional: bool,
+    /// What was left out though no other directive speaks for it.
+    left_out: Vec<String>,
 }
 
 /// Setters of the directives that list sources.
@@ -37,6 +39,7 @@ impl ContentSecurityPolicyBuilder {
         Self {
             directives: Vec::new(),
             default_src_optional: false,
+            left_out: Vec::new(),
         }
     }
 
@@ -151,22 +154,29 @@ impl ContentSecurityPolicyBuilder {
     }
 
     /// Appends the response's own nonce to a directive: `add_source(name, Source::NONCE)`.
-    pub fn nonce_for(self, name: impl Into<Cow<'static, str>>) -> Self {
+    pub fn add_nonce(self, name: impl Into<Cow<'static, str>>) -> Self {
         self.add_source(name, Source::NONCE)
     }
 
-    /// Leaves a directive out, so that `default-src` speaks for it where it does.
+    /// Leaves out a directive that lists sources, so that `default-src` speaks for its kind of resource.
     ///
-    /// `default-src` itself is not left out this way: without it the policy is refused.
+    /// Where `default-src` does not speak for it (`base-uri`, `form-action`, `frame-ancestors`), and for
+    /// `default-src` itself, the policy is refused: see [`dangerous_without`](Self::dangerous_without).
     pub fn without(mut self, name: &str) -> Self {
+        if !name.ends_with("-src") {
+            self.left_out.push(name.to_owned());
+        }
         self.directives.retain(|(known, _)| known != name);
         self
     }
 
-    /// Leaves `default-src` out: kinds of resources that the policy does not name may come from anywhere.
-    pub fn dangerous_without_default_src(mut self) -> Self {
-        self.default_src_optional = true;
-        self.without(DEFAULT_SRC)
+    /// Leaves out any directive: what it limited has no limit any more.
+    ///
+    /// Without `default-src`, kinds of resources that the policy does not name may come from anywhere.
+    pub fn dangerous_without(mut self, name: &str) -> Self {
+        self.default_src_optional |= name == DEFAULT_SRC;
+        self.directives.retain(|(known, _)| known != name);
+        self
     }
 
     /// The policy, written out.
@@ -176,7 +186,8 @@ impl ContentSecurityPolicyBuilder {
     /// If a directive's name is not lower-case words joined by `-`; if a source is empty, holds a space, a
     /// control character, `;`, `,` or anything outside ASCII, is a keyword or hash without its quotes, a hash
     /// of the wrong length, a nonce that would never change, or a `'none'` that does not stand alone; if
-    /// there is no `default-src`, or no directive at all.
+    /// there is no `default-src`, a directive was left out that `default-src` does not speak for, or no
+    /// directive is there at all.
     pub fn build(self) -> Result<ContentSecurityPolicy, ConfigError> {
         let mut text = String::new();
         for (name, sources) in &self.directives {
@@ -198,8 +209,14 @@ impl ContentSecurityPolicyBuilder {
         let default_src = self.directives.iter().find(|(name, _)| name == DEFAULT_SRC);
         if default_src.is_none() && !self.default_src_optional {
             let expected =
-                "must have default-src; to go without, say dangerous_without_default_src()";
+                "must have default-src; to go without, say dangerous_without(\"default-src\")";
             return Err(ConfigError::new(SETTING, text, expected));
+        }
+        let missing = |name: &String| !self.directives.iter().any(|(known, _)| known == name);
+        if let Some(name) = self.left_out.into_iter().find(missing) {
+            let expected =
+                "default-src does not speak for it; to go without, say dangerous_without()";
+            return Err(ConfigError::new(SETTING, name, expected));
         }
         Ok(ContentSecurityPolicy::written(text))
     }

@@ -25,7 +25,7 @@ use crate::config::ConfigError;
 ///
 /// let policy = ContentSecurityPolicy::helmet().into_builder()
 ///     .script_src([Source::SELF])
-///     .nonce_for("script-src")
+///     .add_nonce("script-src")
 ///     .img_src(["'self'", "https://images.example"])
 ///     .build()?;
 /// assert!(policy.to_string().contains("img-src 'self' https://images.example"));
