@@ -1,5 +1,5 @@
-//! The door of a Rust web service: tower layers that verify tokens, limit rates and set security headers,
-//! for axum, hyper, tonic and any other tower service.
+//! The door of a Rust web service: tower layers that verify tokens and webhooks, limit rates, in memory or
+//! through Redis, and set security headers, for axum, hyper, tonic and any other tower service.
 //!
 //! # The layers, in the order in which a request meets them
 //!
