@@ -34,17 +34,17 @@ pub(crate) const EC_Y: &str = "x_FEzRu9m36HLN_tue659LNpXW6pCyStikYjKIWI5a0";
 const EC_D: &str = "jpsQnnGQmL-YBIffH1136cspYG6-0iY7X1fCE9-E9LI";
 pub(crate) const P384_X: &str = "DvbAZdLpkcHJ_8JB4OaPSvea35swP4TEtTJejAcJa7L2sMbi6zGWKSq3XQzwkQg1";
 pub(crate) const P384_Y: &str = "OJjzcXMjXHGd8wN52ACUeOsWK9ZUiaGuckksbECG63ipPoxayLcgYBeK54t0Y11u";
-const P384_D: &str = "tZNkJR82n9tZRci3dmK1XpSzJl9_JSnzKtuo_mO9f8CuGTPHxP9YDLZqhzNV6inp";
+pub(crate) const P384_D: &str = "tZNkJR82n9tZRci3dmK1XpSzJl9_JSnzKtuo_mO9f8CuGTPHxP9YDLZqhzNV6inp";
 /// RFC 7515 appendix A.4.1.
 pub(crate) const P521_X: &str =
     "AekpBQ8ST8a8VcfVOTNl353vSrDCLLJXmPk06wTjxrrjcBpXp5EOnYG_NjFZ6OvLFV1jSfS9tsz4qUxcWceqwQGk";
 pub(crate) const P521_Y: &str =
     "ADSmRA43Z1DSNx_RvcLI87cdL07l6jQyyBXMoxVg_l2Th-x3S1WDhjDly79ajL4Kkd0AZMaZmh9ubmf63e3kyMj2";
-const P521_D: &str =
+pub(crate) const P521_D: &str =
     "AY5pb7A0UFiB3RELSD64fTLOSV_jazdF7fLYyuTw8lOfRhWg6Y6rUrPAxerEzgdRhajnu0ferB0d53vM9mE15j2C";
 pub(crate) const K256_X: &str = "YYZPEf5ILzlQC1P1I8wxGXohguY5mWNfvbVq6MMic5E";
 pub(crate) const K256_Y: &str = "1Nnk9M3utLRTJyk3pDExRXQ7EdBKtfhcHuLU_XwQTYU";
-const K256_D: &str = "DHDZjfmstbEqa9yvveVldxx28-YNUXABUGqJ_tIoM24";
+pub(crate) const K256_D: &str = "DHDZjfmstbEqa9yvveVldxx28-YNUXABUGqJ_tIoM24";
 /// RFC 8037 appendix A.1.
 pub(crate) const ED_X: &str = "11qYAYKxCrfVS_7TyWQHOg7hcvPapiMlrwIaaPcHURo";
 const ED_D: &str = "nWGxne_9WmC6hEr0kuwsxERJxWl7MmkZcDusAxyuf2A";

@@ -1,5 +1,6 @@
 //! What signs, from whichever form it is read.
 
+use k256::ecdsa::signature::Verifier;
 use portcullis::{
     jwt::{Algorithm, JwsVerifier},
     tokens::{Grant, SigningKey, SigningKeys, TokenIssuer},
@@ -7,26 +8,59 @@ use portcullis::{
 use proptest::prelude::*;
 use serde_json::{Value, json};
 
-use crate::mint::{self, EC_PUBLIC_KEY, ED25519, PRIME256V1, RSA_ENCRYPTION, integer, tlv};
+use crate::mint::{
+    self, EC_PUBLIC_KEY, ED25519, PRIME256V1, RSA_ENCRYPTION, SECP256K1, SECP384R1, SECP521R1,
+    integer, tlv,
+};
 
 const EC_D: &str = "jpsQnnGQmL-YBIffH1136cspYG6-0iY7X1fCE9-E9LI";
 const ED_D: &str = "nWGxne_9WmC6hEr0kuwsxERJxWl7MmkZcDusAxyuf2A";
-const ALL: [Algorithm; 8] = [
-    Algorithm::Hs256,
-    Algorithm::Hs384,
-    Algorithm::Hs512,
-    Algorithm::Rs256,
-    Algorithm::Rs384,
-    Algorithm::Rs512,
-    Algorithm::Es256,
-    Algorithm::Ed25519,
-];
 
 /// Whether this build signs with RSA.
 const RSA: bool = cfg!(feature = "aws-lc");
 
 fn is_rsa(algorithm: Algorithm) -> bool {
-    algorithm.as_str().starts_with("RS")
+    algorithm.as_str().starts_with("RS") || algorithm.as_str().starts_with("PS")
+}
+
+/// Whether another implementation finds the token good under the key's public JWK.
+fn another_verifies(key: &SigningKey, token: &str) -> bool {
+    use jsonwebtoken::{Algorithm as Name, DecodingKey, crypto::verify};
+    let (message, signature) = token.rsplit_once('.').unwrap();
+    let public = key.public_jwk();
+    let number = |name: &str| public.as_ref().unwrap()[name].as_str().unwrap().to_owned();
+    let point = || {
+        [
+            vec![4],
+            mint::decode(&number("x")),
+            mint::decode(&number("y")),
+        ]
+        .concat()
+    };
+    let name = match key.algorithm() {
+        // jsonwebtoken has neither.
+        Algorithm::Es512 => {
+            let key = p521::ecdsa::VerifyingKey::from_sec1_bytes(&point()).unwrap();
+            let signature = p521::ecdsa::Signature::from_slice(&mint::decode(signature)).unwrap();
+            return key.verify(message.as_bytes(), &signature).is_ok();
+        }
+        Algorithm::Es256k => {
+            let key = k256::ecdsa::VerifyingKey::from_sec1_bytes(&point()).unwrap();
+            let signature = k256::ecdsa::Signature::from_slice(&mint::decode(signature)).unwrap();
+            let signature = signature.normalize_s();
+            return key.verify(message.as_bytes(), &signature).is_ok();
+        }
+        Algorithm::Ed25519 => Name::EdDSA,
+        other => other.as_str().parse().unwrap(),
+    };
+    let decoding = match key.algorithm() {
+        Algorithm::Es256 | Algorithm::Es384 => {
+            DecodingKey::from_ec_components(&number("x"), &number("y"))
+        }
+        Algorithm::Ed25519 => DecodingKey::from_ed_components(&number("x")),
+        _ => DecodingKey::from_rsa_components(&number("n"), &number("e")),
+    };
+    verify(signature, message.as_bytes(), &decoding.unwrap(), name).unwrap()
 }
 
 /// Signs a token with the key and verifies it with its public part.
@@ -37,6 +71,9 @@ fn signs(key: &SigningKey) {
         .verify(token.expose())
         .unwrap();
     assert_eq!(verified.algorithm(), key.algorithm());
+    if !key.algorithm().is_symmetric() {
+        assert!(another_verifies(key, token.expose()), "{}", key.algorithm());
+    }
     // And with nothing else: one character of the payload.
     let at = token.expose().find('.').unwrap() + 10;
     let mut forged = token.expose().to_owned().into_bytes();
@@ -56,29 +93,58 @@ fn ec_jwk() -> Value {
     json!({"kty": "EC", "crv": "P-256", "x": mint::EC_X, "y": mint::EC_Y, "d": EC_D})
 }
 
+/// A curve: what is signed with on it, its name, its identifier in DER, and a key of the RFCs' examples.
+type OnCurve = (Algorithm, &'static str, &'static [u8], [&'static str; 3]);
+
+const CURVES: [OnCurve; 4] = [
+    (
+        Algorithm::Es256,
+        "P-256",
+        &PRIME256V1,
+        [mint::EC_X, mint::EC_Y, EC_D],
+    ),
+    (
+        Algorithm::Es384,
+        "P-384",
+        &SECP384R1,
+        [mint::P384_X, mint::P384_Y, mint::P384_D],
+    ),
+    (
+        Algorithm::Es512,
+        "P-521",
+        &SECP521R1,
+        [mint::P521_X, mint::P521_Y, mint::P521_D],
+    ),
+    (
+        Algorithm::Es256k,
+        "secp256k1",
+        &SECP256K1,
+        [mint::K256_X, mint::K256_Y, mint::K256_D],
+    ),
+];
+
 fn pkcs8(algorithm: &[u8], key: &[u8]) -> Vec<u8> {
     let parts = [integer(&[0]), tlv(0x30, algorithm), tlv(4, key)].concat();
     tlv(0x30, &parts)
 }
 
 fn sec1(with_curve: bool) -> Vec<u8> {
-    let mut parts = [integer(&[1]), tlv(4, &mint::decode(EC_D))].concat();
+    sec1_of(CURVES[0], with_curve)
+}
+
+fn sec1_of((_, _, curve, [x, y, d]): OnCurve, with_curve: bool) -> Vec<u8> {
+    let mut parts = [integer(&[1]), tlv(4, &mint::decode(d))].concat();
     if with_curve {
-        parts.extend(tlv(0xa0, &PRIME256V1));
+        parts.extend(tlv(0xa0, curve));
     }
-    let point = [
-        &[0, 4][..],
-        &mint::decode(mint::EC_X),
-        &mint::decode(mint::EC_Y),
-    ]
-    .concat();
+    let point = [&[0, 4][..], &mint::decode(x), &mint::decode(y)].concat();
     parts.extend(tlv(0xa1, &tlv(3, &point)));
     tlv(0x30, &parts)
 }
 
 #[test]
 fn every_algorithm_is_generated_signed_and_verified() {
-    for algorithm in ALL {
+    for algorithm in mint::ALGORITHMS {
         let key = SigningKey::generate(algorithm);
         if is_rsa(algorithm) && !RSA {
             assert!(key.unwrap_err().to_string().contains("RUSTSEC-2023-0071"));
@@ -162,6 +228,53 @@ fn der_and_pem_are_read_in_every_form() {
 }
 
 #[test]
+fn every_curve_is_read_in_every_form() {
+    for own in CURVES {
+        let (algorithm, name, oid, [x, y, d]) = own;
+        let jwk = json!({"kty": "EC", "crv": name, "x": x, "y": y, "d": d});
+        let in_algorithm = [&EC_PUBLIC_KEY[..], oid].concat();
+        let keys = [
+            SigningKey::from_jwk(jwk.to_string()).unwrap(),
+            SigningKey::from_der(algorithm, sec1_of(own, true)).unwrap(),
+            SigningKey::from_der(algorithm, pkcs8(&in_algorithm, &sec1_of(own, false))).unwrap(),
+        ];
+        for key in keys {
+            let public = key.public_jwk().unwrap();
+            assert_eq!(public["crv"], name);
+            assert_eq!((&public["x"], &public["y"]), (&json!(x), &json!(y)));
+            assert_eq!(public["alg"], algorithm.as_str());
+            signs(&key);
+        }
+        for (other, _, other_oid, [other_x, ..]) in CURVES {
+            if other == algorithm {
+                continue;
+            }
+            // A key of one curve is none of another, whatever says so.
+            assert!(SigningKey::from_der(other, sec1_of(own, true)).is_err());
+            let in_other = [&EC_PUBLIC_KEY[..], other_oid].concat();
+            assert!(SigningKey::from_der(other, pkcs8(&in_other, &sec1_of(own, true))).is_err());
+            let mut wrong = jwk.clone();
+            wrong["alg"] = other.as_str().into();
+            assert!(SigningKey::from_jwk(wrong.to_string()).is_err());
+            let mut wrong = jwk.clone();
+            wrong["x"] = other_x.into();
+            assert!(SigningKey::from_jwk(wrong.to_string()).is_err());
+        }
+        // A public key that is another's.
+        let mut stranger = sec1_of(own, true);
+        let last = stranger.len() - 1;
+        stranger[last] ^= 1;
+        assert!(SigningKey::from_der(algorithm, stranger).is_err());
+        // RFC 7518 section 6.2.2.1: neither shorter nor longer.
+        for length in [mint::decode(d).len() - 1, mint::decode(d).len() + 1] {
+            let mut wrong = jwk.clone();
+            wrong["d"] = mint::encode(vec![1; length]).into();
+            assert!(SigningKey::from_jwk(wrong.to_string()).is_err());
+        }
+    }
+}
+
+#[test]
 fn rsa_keys_sign_where_it_is_safe() {
     let der = mint::rsa_private_der();
     let wrapped = pkcs8(&RSA_ENCRYPTION, &der);
@@ -172,7 +285,9 @@ fn rsa_keys_sign_where_it_is_safe() {
                 let key = key.unwrap();
                 assert_eq!(key.public_jwk().unwrap()["n"], mint::RSA_N);
                 signs(&key);
-                signs(&SigningKey::from_der(Algorithm::Rs512, &der).unwrap());
+                for algorithm in mint::ALGORITHMS.into_iter().filter(|one| is_rsa(*one)) {
+                    signs(&SigningKey::from_der(algorithm, &der).unwrap());
+                }
             }
             false => assert!(key.unwrap_err().to_string().contains("aws-lc")),
         }
@@ -295,7 +410,7 @@ fn keys_are_rotated_by_their_ids() {
 proptest! {
     #[test]
     fn whatever_is_read_is_refused_without_panicking(bytes in prop::collection::vec(any::<u8>(), 0..200)) {
-        for algorithm in [Algorithm::Rs256, Algorithm::Es256, Algorithm::Ed25519] {
+        for algorithm in [Algorithm::Rs256, Algorithm::Es256, Algorithm::Es512, Algorithm::Ed25519] {
             prop_assert!(SigningKey::from_der(algorithm, &bytes).is_err());
             prop_assert!(SigningKey::from_pem(algorithm, &bytes).is_err());
             prop_assert!(SigningKey::from_pem(algorithm, mint::pem("PRIVATE KEY", &bytes)).is_err());

@@ -5,13 +5,15 @@ use aws_lc_rs::{
     rand::SystemRandom,
     rsa::{KeySize, PublicKeyComponents},
     signature::{
-        ECDSA_P256_SHA256_FIXED_SIGNING, EcdsaKeyPair, Ed25519KeyPair, KeyPair, RSA_PKCS1_SHA256,
-        RSA_PKCS1_SHA384, RSA_PKCS1_SHA512, RsaEncoding, RsaKeyPair,
+        ECDSA_P256_SHA256_FIXED_SIGNING, ECDSA_P256K1_SHA256_FIXED_SIGNING,
+        ECDSA_P384_SHA384_FIXED_SIGNING, ECDSA_P521_SHA512_FIXED_SIGNING, EcdsaKeyPair,
+        Ed25519KeyPair, KeyPair, RSA_PKCS1_SHA256, RSA_PKCS1_SHA384, RSA_PKCS1_SHA512,
+        RSA_PSS_SHA256, RSA_PSS_SHA384, RSA_PSS_SHA512, RsaEncoding, RsaKeyPair,
     },
 };
 use zeroize::Zeroizing;
 
-use super::{Hash, RsaNumbers, SignFault};
+use super::{Curve, Hash, Padding, RsaNumbers, SignFault};
 
 #[allow(
     clippy::large_enum_variant,
@@ -19,7 +21,7 @@ use super::{Hash, RsaNumbers, SignFault};
 )]
 pub(super) enum Signer {
     Hmac(hmac::Key),
-    P256(EcdsaKeyPair),
+    Ecdsa(EcdsaKeyPair),
     Ed25519(Ed25519KeyPair),
     Rsa(RsaKeyPair, &'static dyn RsaEncoding),
 }
@@ -34,21 +36,39 @@ impl Signer {
         Self::Hmac(hmac::Key::new(algorithm, secret))
     }
 
-    pub(super) fn p256(scalar: &[u8; 32]) -> Option<(Self, [u8; 65])> {
-        // ECPrivateKey (RFC 5915) of the scalar and the curve; the point is worked out.
-        const HEAD: [u8; 7] = [0x30, 0x31, 0x02, 0x01, 0x01, 0x04, 0x20];
-        #[rustfmt::skip]
-        const CURVE: [u8; 12] = [
-            0xa0, 0x0a, 0x06, 0x08, 0x2a, 0x86, 0x48, 0xce, 0x3d, 0x03, 0x01, 0x07,
-        ];
-        let mut der = Zeroizing::new([0; 51]);
-        der[..7].copy_from_slice(&HEAD);
-        der[7..39].copy_from_slice(scalar);
-        der[39..].copy_from_slice(&CURVE);
-        let algorithm = &ECDSA_P256_SHA256_FIXED_SIGNING;
-        let pair = EcdsaKeyPair::from_private_key_der(algorithm, &der[..]).ok()?;
-        let point = pair.public_key().as_ref().try_into().ok()?;
-        Some((Self::P256(pair), point))
+    /// The scalar has the curve's length.
+    pub(super) fn ecdsa(curve: Curve, scalar: &[u8]) -> Option<(Self, Vec<u8>)> {
+        let (algorithm, oid): (_, &[u8]) = match curve {
+            Curve::P256 => (
+                &ECDSA_P256_SHA256_FIXED_SIGNING,
+                &[0x2a, 0x86, 0x48, 0xce, 0x3d, 0x03, 0x01, 0x07],
+            ),
+            Curve::P384 => (
+                &ECDSA_P384_SHA384_FIXED_SIGNING,
+                &[0x2b, 0x81, 0x04, 0x00, 0x22],
+            ),
+            Curve::P521 => (
+                &ECDSA_P521_SHA512_FIXED_SIGNING,
+                &[0x2b, 0x81, 0x04, 0x00, 0x23],
+            ),
+            Curve::Secp256k1 => (
+                &ECDSA_P256K1_SHA256_FIXED_SIGNING,
+                &[0x2b, 0x81, 0x04, 0x00, 0x0a],
+            ),
+        };
+        // ECPrivateKey (RFC 5915) of the scalar and the curve; the point is worked out. It has less than 128
+        // bytes, so every length is one byte, and room for all, so that no copy is left behind.
+        let length = |bytes: usize| u8::try_from(bytes).ok();
+        let mut der = Zeroizing::new(Vec::with_capacity(128));
+        let whole = 3 + 2 + scalar.len() + 4 + oid.len();
+        der.extend([0x30, length(whole)?, 0x02, 0x01, 0x01]);
+        der.extend([0x04, length(scalar.len())?]);
+        der.extend_from_slice(scalar);
+        der.extend([0xa0, length(oid.len() + 2)?, 0x06, length(oid.len())?]);
+        der.extend_from_slice(oid);
+        let pair = EcdsaKeyPair::from_private_key_der(algorithm, &der).ok()?;
+        let point = pair.public_key().as_ref().to_vec();
+        Some((Self::Ecdsa(pair), point))
     }
 
     pub(super) fn ed25519(seed: &[u8; 32]) -> Option<(Self, [u8; 32])> {
@@ -57,7 +77,11 @@ impl Signer {
         Some((Self::Ed25519(pair), point))
     }
 
-    pub(super) fn rsa(hash: Hash, numbers: &RsaNumbers<'_>) -> Result<Self, SignFault> {
+    pub(super) fn rsa(
+        padding: Padding,
+        hash: Hash,
+        numbers: &RsaNumbers<'_>,
+    ) -> Result<Self, SignFault> {
         let components = aws_lc_rs::rsa::KeyPairComponents {
             public_key: PublicKeyComponents {
                 n: numbers.n,
@@ -71,19 +95,19 @@ impl Signer {
             qInv: numbers.qi,
         };
         let pair = RsaKeyPair::from_components(&components).map_err(|_| SignFault::Invalid)?;
-        Ok(Self::Rsa(pair, encoding(hash)))
+        Ok(Self::Rsa(pair, encoding(padding, hash)))
     }
 
-    pub(super) fn generate_rsa(hash: Hash) -> Result<(Self, Vec<u8>), SignFault> {
+    pub(super) fn generate_rsa(padding: Padding, hash: Hash) -> Result<(Self, Vec<u8>), SignFault> {
         let pair = RsaKeyPair::generate(KeySize::Rsa2048).map_err(|_| SignFault::Invalid)?;
         let public = pair.public_key().as_ref().to_vec();
-        Ok((Self::Rsa(pair, encoding(hash)), public))
+        Ok((Self::Rsa(pair, encoding(padding, hash)), public))
     }
 
     pub(super) fn sign(&self, message: &[u8]) -> Option<Vec<u8>> {
         match self {
             Self::Hmac(key) => Some(hmac::sign(key, message).as_ref().to_vec()),
-            Self::P256(pair) => {
+            Self::Ecdsa(pair) => {
                 let signature = pair.sign(&SystemRandom::new(), message).ok()?;
                 Some(signature.as_ref().to_vec())
             }
@@ -99,11 +123,14 @@ impl Signer {
     }
 }
 
-fn encoding(hash: Hash) -> &'static dyn RsaEncoding {
-    match hash {
-        Hash::Sha256 => &RSA_PKCS1_SHA256,
-        Hash::Sha384 => &RSA_PKCS1_SHA384,
-        Hash::Sha512 => &RSA_PKCS1_SHA512,
+fn encoding(padding: Padding, hash: Hash) -> &'static dyn RsaEncoding {
+    match (padding, hash) {
+        (Padding::Pkcs1, Hash::Sha256) => &RSA_PKCS1_SHA256,
+        (Padding::Pkcs1, Hash::Sha384) => &RSA_PKCS1_SHA384,
+        (Padding::Pkcs1, Hash::Sha512) => &RSA_PKCS1_SHA512,
+        (Padding::Pss, Hash::Sha256) => &RSA_PSS_SHA256,
+        (Padding::Pss, Hash::Sha384) => &RSA_PSS_SHA384,
+        (Padding::Pss, Hash::Sha512) => &RSA_PSS_SHA512,
     }
 }
 

@@ -22,7 +22,7 @@ use self::aws_lc as backend;
 use self::rust_crypto as backend;
 #[cfg(not(any(feature = "aws-lc", feature = "rust-crypto")))]
 use self::without as backend;
-use super::Hash;
+use super::{Curve, Hash, Padding};
 
 /// Why a private key cannot sign.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -59,10 +59,22 @@ impl Signer {
         Self(backend::Signer::hmac(hash, secret))
     }
 
-    /// ECDSA over P-256 with SHA-256 and signatures of fixed length, and the public point, uncompressed.
-    pub(crate) fn p256(scalar: &[u8; 32]) -> Result<(Self, [u8; 65]), SignFault> {
-        let (signer, point) = backend::Signer::p256(scalar).ok_or(SignFault::Invalid)?;
+    /// ECDSA with the curve's digest and signatures of fixed length, and the public point, uncompressed.
+    /// The scalar has the curve's length.
+    pub(crate) fn ecdsa(curve: Curve, scalar: &[u8]) -> Result<(Self, Vec<u8>), SignFault> {
+        if scalar.len() != curve.length() {
+            return Err(SignFault::Invalid);
+        }
+        let (signer, point) = backend::Signer::ecdsa(curve, scalar).ok_or(SignFault::Invalid)?;
         Ok((Self(signer), point))
+    }
+
+    /// [`Signer::ecdsa`] over P-256.
+    #[cfg(feature = "webhook")]
+    pub(crate) fn p256(scalar: &[u8; 32]) -> Result<(Self, [u8; 65]), SignFault> {
+        let (signer, point) = Self::ecdsa(Curve::P256, scalar)?;
+        let point = point.try_into().map_err(|_| SignFault::Invalid)?;
+        Ok((signer, point))
     }
 
     /// Ed25519 (RFC 8032 section 5.1), and the public key.
@@ -71,14 +83,19 @@ impl Signer {
         Ok((Self(signer), point))
     }
 
-    /// RSASSA-PKCS1-v1_5 (RFC 8017 section 8.2). The numbers are checked against each other.
-    pub(crate) fn rsa(hash: Hash, numbers: &RsaNumbers<'_>) -> Result<Self, SignFault> {
-        backend::Signer::rsa(hash, numbers).map(Self)
+    /// RSA (RFC 8017 section 8); with PSS the salt is as long as the digest. The numbers are checked against
+    /// each other.
+    pub(crate) fn rsa(
+        padding: Padding,
+        hash: Hash,
+        numbers: &RsaNumbers<'_>,
+    ) -> Result<Self, SignFault> {
+        backend::Signer::rsa(padding, hash, numbers).map(Self)
     }
 
     /// A fresh RSA key of 2,048 bits, and its RSAPublicKey in DER (RFC 8017 appendix A.1.1).
-    pub(crate) fn generate_rsa(hash: Hash) -> Result<(Self, Vec<u8>), SignFault> {
-        let (signer, public) = backend::Signer::generate_rsa(hash)?;
+    pub(crate) fn generate_rsa(padding: Padding, hash: Hash) -> Result<(Self, Vec<u8>), SignFault> {
+        let (signer, public) = backend::Signer::generate_rsa(padding, hash)?;
         Ok((Self(signer), public))
     }
 

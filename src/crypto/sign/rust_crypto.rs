@@ -2,10 +2,9 @@
 
 use ed25519_dalek::{self as dalek, Signer as _};
 use hmac::{Hmac, KeyInit, Mac as _};
-use p256::ecdsa;
 use sha2::{Sha256, Sha384, Sha512};
 
-use super::{Hash, RsaNumbers, SignFault};
+use super::{Curve, Hash, Padding, RsaNumbers, SignFault};
 
 #[allow(
     clippy::large_enum_variant,
@@ -15,7 +14,10 @@ pub(super) enum Signer {
     Hmac256(Hmac<Sha256>),
     Hmac384(Hmac<Sha384>),
     Hmac512(Hmac<Sha512>),
-    P256(ecdsa::SigningKey),
+    P256(p256::ecdsa::SigningKey),
+    P384(p384::ecdsa::SigningKey),
+    P521(p521::ecdsa::SigningKey),
+    Secp256k1(k256::ecdsa::SigningKey),
     Ed25519(dalek::SigningKey),
 }
 
@@ -28,11 +30,21 @@ impl Signer {
         }
     }
 
-    pub(super) fn p256(scalar: &[u8; 32]) -> Option<(Self, [u8; 65])> {
-        let key = ecdsa::SigningKey::from_slice(scalar).ok()?;
-        let point = key.verifying_key().to_sec1_point(false);
-        let point = point.as_bytes().try_into().ok()?;
-        Some((Self::P256(key), point))
+    /// The scalar has the curve's length.
+    pub(super) fn ecdsa(curve: Curve, scalar: &[u8]) -> Option<(Self, Vec<u8>)> {
+        macro_rules! made {
+            ($curve:ident, $variant:ident) => {{
+                let key = $curve::ecdsa::SigningKey::from_slice(scalar).ok()?;
+                let point = key.verifying_key().to_sec1_point(false);
+                (Self::$variant(key), point.as_bytes().to_vec())
+            }};
+        }
+        Some(match curve {
+            Curve::P256 => made!(p256, P256),
+            Curve::P384 => made!(p384, P384),
+            Curve::P521 => made!(p521, P521),
+            Curve::Secp256k1 => made!(k256, Secp256k1),
+        })
     }
 
     pub(super) fn ed25519(seed: &[u8; 32]) -> Option<(Self, [u8; 32])> {
@@ -48,7 +60,7 @@ impl Signer {
             reason = "compared with the other backend only in what both do"
         )
     )]
-    pub(super) fn rsa(_: Hash, _: &RsaNumbers<'_>) -> Result<Self, SignFault> {
+    pub(super) fn rsa(_: Padding, _: Hash, _: &RsaNumbers<'_>) -> Result<Self, SignFault> {
         Err(SignFault::Unsupported)
     }
 
@@ -59,7 +71,7 @@ impl Signer {
             reason = "compared with the other backend only in what both do"
         )
     )]
-    pub(super) fn generate_rsa(_: Hash) -> Result<(Self, Vec<u8>), SignFault> {
+    pub(super) fn generate_rsa(_: Padding, _: Hash) -> Result<(Self, Vec<u8>), SignFault> {
         Err(SignFault::Unsupported)
     }
 
@@ -68,9 +80,21 @@ impl Signer {
             Self::Hmac256(mac) => Some(tag(mac, message)),
             Self::Hmac384(mac) => Some(tag(mac, message)),
             Self::Hmac512(mac) => Some(tag(mac, message)),
+            // ECDSA as in RFC 6979: no randomness that could fail.
             Self::P256(key) => {
-                // RFC 6979: no randomness that could fail.
-                let signature: ecdsa::Signature = key.try_sign(message).ok()?;
+                let signature: p256::ecdsa::Signature = key.try_sign(message).ok()?;
+                Some(signature.to_bytes().to_vec())
+            }
+            Self::P384(key) => {
+                let signature: p384::ecdsa::Signature = key.try_sign(message).ok()?;
+                Some(signature.to_bytes().to_vec())
+            }
+            Self::P521(key) => {
+                let signature: p521::ecdsa::Signature = key.try_sign(message).ok()?;
+                Some(signature.to_bytes().to_vec())
+            }
+            Self::Secp256k1(key) => {
+                let signature: k256::ecdsa::Signature = key.try_sign(message).ok()?;
                 Some(signature.to_bytes().to_vec())
             }
             Self::Ed25519(key) => Some(key.try_sign(message).ok()?.to_bytes().to_vec()),

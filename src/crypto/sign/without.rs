@@ -1,6 +1,6 @@
 //! Takes the place of a backend where none is compiled in, so that the one error says what to enable.
 
-use super::{Hash, RsaNumbers, SignFault};
+use super::{Curve, Hash, Padding, RsaNumbers, SignFault};
 
 pub(super) enum Signer {}
 
@@ -9,7 +9,7 @@ impl Signer {
         unreachable!("does not compile without a backend")
     }
 
-    pub(super) fn p256(_: &[u8; 32]) -> Option<(Self, [u8; 65])> {
+    pub(super) fn ecdsa(_: Curve, _: &[u8]) -> Option<(Self, Vec<u8>)> {
         None
     }
 
@@ -17,11 +17,11 @@ impl Signer {
         None
     }
 
-    pub(super) fn rsa(_: Hash, _: &RsaNumbers<'_>) -> Result<Self, SignFault> {
+    pub(super) fn rsa(_: Padding, _: Hash, _: &RsaNumbers<'_>) -> Result<Self, SignFault> {
         Err(SignFault::Unsupported)
     }
 
-    pub(super) fn generate_rsa(_: Hash) -> Result<(Self, Vec<u8>), SignFault> {
+    pub(super) fn generate_rsa(_: Padding, _: Hash) -> Result<(Self, Vec<u8>), SignFault> {
         Err(SignFault::Unsupported)
     }
 

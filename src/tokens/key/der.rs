@@ -6,17 +6,23 @@ use spki::{
     AlgorithmIdentifierRef, ObjectIdentifier,
     der::{
         self, Decode, ErrorKind, Reader, SliceReader, Tag, Tagged,
-        asn1::{AnyRef, UintRef},
+        asn1::{AnyRef, BitStringRef, UintRef},
     },
 };
 use zeroize::Zeroizing;
 
 use super::{Numbers, unsound};
-use crate::{config::ConfigError, crypto::RsaNumbers};
+use crate::{
+    config::ConfigError,
+    crypto::{Curve, RsaNumbers},
+};
 
 const RSA_ENCRYPTION: ObjectIdentifier = ObjectIdentifier::new_unwrap("1.2.840.113549.1.1.1");
 const EC_PUBLIC_KEY: ObjectIdentifier = ObjectIdentifier::new_unwrap("1.2.840.10045.2.1");
 const PRIME256V1: ObjectIdentifier = ObjectIdentifier::new_unwrap("1.2.840.10045.3.1.7");
+const SECP384R1: ObjectIdentifier = ObjectIdentifier::new_unwrap("1.3.132.0.34");
+const SECP521R1: ObjectIdentifier = ObjectIdentifier::new_unwrap("1.3.132.0.35");
+const SECP256K1: ObjectIdentifier = ObjectIdentifier::new_unwrap("1.3.132.0.10");
 const ED25519: ObjectIdentifier = ObjectIdentifier::new_unwrap("1.3.101.112");
 
 /// The DER within the first PEM block of the text.
@@ -38,10 +44,10 @@ pub(super) fn unarmour(pem: &[u8]) -> Result<Zeroizing<Vec<u8>>, ConfigError> {
 /// Reads whichever of the three it is.
 pub(super) fn read(der: &[u8]) -> Result<Numbers<'_>, ConfigError> {
     private_key_info(der)
-        .or_else(|_| ec_private_key(der, false))
+        .or_else(|_| ec_private_key(der, None))
         .or_else(|_| rsa_private_key(der))
         .map_err(|_| {
-            let expected = "must be an RSA, P-256 or Ed25519 private key in DER, not encrypted";
+            let expected = "must be an RSA, EC or Ed25519 private key in DER, not encrypted";
             unsound("malformed", expected)
         })
 }
@@ -59,13 +65,8 @@ fn private_key_info(der: &[u8]) -> der::Result<Numbers<'_>> {
     match algorithm.oid {
         RSA_ENCRYPTION => rsa_private_key(key),
         EC_PUBLIC_KEY => {
-            let curve = algorithm
-                .parameters
-                .map(|any| any.decode_as::<ObjectIdentifier>());
-            match curve {
-                Some(Ok(PRIME256V1)) => ec_private_key(key, true),
-                _ => Err(ErrorKind::Failed.into()),
-            }
+            let curve = algorithm.parameters.ok_or(ErrorKind::Failed)?;
+            ec_private_key(key, Some(curve.decode_as()?))
         }
         ED25519 => {
             let seed = octets(AnyRef::from_der(key)?)?;
@@ -76,30 +77,46 @@ fn private_key_info(der: &[u8]) -> der::Result<Numbers<'_>> {
     }
 }
 
-/// `curve_is_known`: the PrivateKeyInfo around it has named the curve, so that it need not.
-fn ec_private_key(der: &[u8], curve_is_known: bool) -> der::Result<Numbers<'_>> {
+/// `known`: the curve that the PrivateKeyInfo around it has named, so that it need not.
+fn ec_private_key(der: &[u8], known: Option<ObjectIdentifier>) -> der::Result<Numbers<'_>> {
     let mut reader = SliceReader::new(der)?;
-    let (scalar, curve) = reader.sequence(|inner| {
+    let (scalar, own, point) = reader.sequence(|inner| {
         let _version: u8 = inner.decode()?;
         let scalar = octets(inner.decode()?)?;
-        let mut curve = None;
+        let (mut own, mut point) = (None, None);
         while !inner.is_finished() {
             let field: AnyRef<'_> = inner.decode()?;
-            if field.tag().number().value() == 0 {
-                curve = Some(ObjectIdentifier::from_der(field.value())?);
+            match field.tag().number().value() {
+                0 => own = Some(ObjectIdentifier::from_der(field.value())?),
+                1 => point = Some(BitStringRef::from_der(field.value())?),
+                _ => {}
             }
         }
-        Ok::<_, der::Error>((scalar, curve))
+        Ok::<_, der::Error>((scalar, own, point))
     })?;
     reader.finish()?;
-    let is_p256 = curve.map_or(curve_is_known, |curve| curve == PRIME256V1);
-    match scalar.try_into() {
-        Ok(scalar) if is_p256 => Ok(Numbers::P256 {
-            scalar,
-            public: None,
-        }),
-        _ => Err(ErrorKind::Failed.into()),
-    }
+    let named = match (own, known) {
+        (Some(own), Some(known)) if own != known => None,
+        (own, known) => own.or(known),
+    };
+    let curve = match named.ok_or(ErrorKind::Failed)? {
+        PRIME256V1 => Curve::P256,
+        SECP384R1 => Curve::P384,
+        SECP521R1 => Curve::P521,
+        SECP256K1 => Curve::Secp256k1,
+        _ => return Err(ErrorKind::Failed.into()),
+    };
+    // A compressed point is not worked out: the scalar says what it is.
+    let public = point
+        .map(|point| point.as_bytes().ok_or(ErrorKind::Failed))
+        .transpose()?
+        .filter(|point| point.first() == Some(&4))
+        .map(<[u8]>::to_vec);
+    Ok(Numbers::Ec {
+        curve,
+        scalar,
+        public,
+    })
 }
 
 fn rsa_private_key(der: &[u8]) -> der::Result<Numbers<'_>> {

@@ -7,7 +7,7 @@ use zeroize::Zeroizing;
 use super::{Numbers, SigningKey, unsound};
 use crate::{
     config::ConfigError,
-    crypto::RsaNumbers,
+    crypto::{Curve, RsaNumbers},
     jwt::{self, Algorithm},
 };
 
@@ -34,8 +34,12 @@ impl Members {
                     .ok_or_else(|| unsound(name, "must have an alg that this crate signs with"))?,
             ),
         };
-        let curve = self.text("crv")?;
-        let key = match (self.text("kty")?, curve) {
+        let curve_name = self.text("crv")?;
+        let other = || {
+            let expected = "must be an RSA, EC or Ed25519 private key or a secret";
+            unsound("another kind of key", expected)
+        };
+        let key = match (self.text("kty")?, curve_name) {
             (Some("oct"), None) => {
                 let secret = self.bytes("k")?;
                 match named.unwrap_or(Algorithm::Hs256) {
@@ -68,27 +72,29 @@ impl Members {
                 let algorithm = named.unwrap_or(Algorithm::Rs256);
                 SigningKey::of_numbers(algorithm, Numbers::Rsa(numbers))
             }
-            (Some("EC"), Some("P-256")) => {
-                let mut public = [4; 65];
-                public[1..33].copy_from_slice(&*self.coordinate("x")?);
-                public[33..].copy_from_slice(&*self.coordinate("y")?);
-                let numbers = Numbers::P256 {
-                    scalar: *self.coordinate("d")?,
-                    public: Some(public),
+            (Some("EC"), Some(name)) => {
+                let (curve, algorithm) = curve(name).ok_or_else(other)?;
+                let coordinate = |name| self.coordinate(name, curve.length());
+                let point = [&[4], &**coordinate("x")?, &**coordinate("y")?].concat();
+                let numbers = Numbers::Ec {
+                    curve,
+                    scalar: &coordinate("d")?,
+                    public: Some(point),
                 };
-                SigningKey::of_numbers(named.unwrap_or(Algorithm::Es256), numbers)
+                SigningKey::of_numbers(named.unwrap_or(algorithm), numbers)
             }
             (Some("OKP"), Some("Ed25519")) => {
+                let number = |name| {
+                    let bytes = self.coordinate(name, 32)?;
+                    bytes.as_slice().try_into().map_err(|_| other())
+                };
                 let numbers = Numbers::Ed25519 {
-                    seed: *self.coordinate("d")?,
-                    public: Some(*self.coordinate("x")?),
+                    seed: number("d")?,
+                    public: Some(number("x")?),
                 };
                 SigningKey::of_numbers(named.unwrap_or(Algorithm::Ed25519), numbers)
             }
-            _ => Err(unsound(
-                "another kind of key",
-                "must be an RSA, P-256 or Ed25519 private key or a secret",
-            )),
+            _ => Err(other()),
         }?;
         Ok(match self.text("kid")? {
             Some(kid) => key.kid(kid),
@@ -128,10 +134,16 @@ impl Members {
         }
     }
 
-    fn coordinate(&self, name: &'static str) -> Result<Zeroizing<[u8; 32]>, ConfigError> {
-        match self.bytes(name)?.as_slice().try_into() {
-            Ok(bytes) => Ok(Zeroizing::new(bytes)),
-            Err(_) => Err(unsound(name, "must have 32 bytes")),
+    /// RFC 7518 sections 6.2.1.2 and 6.2.2.1: as long as the curve's numbers are, whatever its value.
+    fn coordinate(
+        &self,
+        name: &'static str,
+        length: usize,
+    ) -> Result<Zeroizing<Vec<u8>>, ConfigError> {
+        let bytes = self.bytes(name)?;
+        match bytes.len() == length {
+            true => Ok(bytes),
+            false => Err(unsound(name, format!("must have {length} bytes"))),
         }
     }
 
@@ -142,5 +154,26 @@ impl Members {
                 zeroize::Zeroize::zeroize(text);
             }
         }
+    }
+}
+
+/// The curve of that name, and what is signed with on it.
+fn curve(name: &str) -> Option<(Curve, Algorithm)> {
+    Some(match name {
+        "P-256" => (Curve::P256, Algorithm::Es256),
+        "P-384" => (Curve::P384, Algorithm::Es384),
+        "P-521" => (Curve::P521, Algorithm::Es512),
+        "secp256k1" => (Curve::Secp256k1, Algorithm::Es256k),
+        _ => return None,
+    })
+}
+
+/// The curve's name (RFC 7518 section 6.2.1.1, RFC 8812 section 3.1).
+pub(super) fn name(curve: Curve) -> &'static str {
+    match curve {
+        Curve::P256 => "P-256",
+        Curve::P384 => "P-384",
+        Curve::P521 => "P-521",
+        Curve::Secp256k1 => "secp256k1",
     }
 }

@@ -11,7 +11,7 @@ use zeroize::Zeroizing;
 
 use crate::{
     config::ConfigError,
-    crypto::{Hash, RsaNumbers, SignFault, Signer},
+    crypto::{Curve, Hash, Padding, RsaNumbers, SignFault, Signer},
     jwt::{Algorithm, VerifyingKey},
     random,
     secret::Secret,
@@ -19,8 +19,8 @@ use crate::{
 
 /// A key that signs tokens with one algorithm, made ready once.
 ///
-/// The algorithms are HS256, HS384, HS512, RS256, RS384, RS512, ES256 and Ed25519. RSA keys sign with the
-/// `aws-lc` backend only: the pure Rust implementation leaks them by its timing (RUSTSEC-2023-0071).
+/// It signs with every [`Algorithm`]. RSA keys (RS256 to PS512) sign with the `aws-lc` backend only: the pure
+/// Rust implementation leaks them by its timing (RUSTSEC-2023-0071).
 ///
 /// A key has an id by which verifiers find it: the thumbprint of its public key (RFC 7638) unless it is
 /// given another. `Debug` shows nothing of the key itself. Cloning it costs some counters.
@@ -49,9 +49,11 @@ pub struct SigningKey {
 /// The numbers of a private key, and the public key that was said to go with it.
 pub(super) enum Numbers<'k> {
     Rsa(RsaNumbers<'k>),
-    P256 {
-        scalar: [u8; 32],
-        public: Option<[u8; 65]>,
+    Ec {
+        curve: Curve,
+        scalar: &'k [u8],
+        /// Uncompressed.
+        public: Option<Vec<u8>>,
     },
     Ed25519 {
         seed: [u8; 32],
@@ -109,8 +111,8 @@ impl SigningKey {
 
     /// A private key or a secret as a JWK (RFC 7517), in JSON.
     ///
-    /// Its `alg` is its algorithm; without one, `kty` decides: RS256 for RSA, ES256 for P-256, HS256 for a
-    /// secret. Its `kid` is taken over. Of RSA keys all of `d`, `p`, `q`, `dp`, `dq` and `qi` are needed.
+    /// Its `alg` is its algorithm; without one, `kty` decides: RS256 for RSA, HS256 for a secret, and
+    /// for the others the one that their curve has. Its `kid` is taken over. Of RSA keys all of `d`, `p`, `q`, `dp`, `dq` and `qi` are needed.
     ///
     /// # Errors
     ///
@@ -128,42 +130,60 @@ impl SigningKey {
     /// If the operating system has no randomness to give, or the backend makes no keys of that kind.
     pub fn generate(algorithm: Algorithm) -> Result<Self, ConfigError> {
         let no_random = |_| unsound("no randomness", "needs the operating system's generator");
-        if let Some(hash) = rsa_hash(algorithm) {
-            let made = Signer::generate_rsa(hash).map_err(|fault| refused(fault, algorithm));
+        if let Some((padding, hash)) = rsa(algorithm) {
+            let made = Signer::generate_rsa(padding, hash);
+            let made = made.map_err(|fault| refused(fault, algorithm));
             let (signer, public) = made?;
             let (n, e) = der::rsa_public_key(&public)?;
             return Self::asymmetric(algorithm, signer, rsa_public(n, e));
         }
-        let mut secret = Zeroizing::new([0; 64]);
-        // A random text of 256 bits is no scalar of P-256 once in four thousand million times.
-        for _ in 0..8 {
-            random::fill(&mut *secret).map_err(no_random)?;
-            let mut first = Zeroizing::new([0; 32]);
-            first.copy_from_slice(&secret[..32]);
-            let made = match algorithm {
-                Algorithm::Hs256 => Self::hs256(&secret[..32]),
-                Algorithm::Hs384 => Self::hs384(&secret[..48]),
-                Algorithm::Hs512 => Self::hs512(&secret[..]),
-                Algorithm::Es256 => Self::of_numbers(
-                    algorithm,
-                    Numbers::P256 {
-                        scalar: *first,
-                        public: None,
-                    },
-                ),
-                _ => Self::of_numbers(
-                    algorithm,
-                    Numbers::Ed25519 {
-                        seed: *first,
-                        public: None,
-                    },
-                ),
-            };
-            if made.is_ok() || algorithm != Algorithm::Es256 {
-                return made;
+        let mut secret = Zeroizing::new([0; 66]);
+        random::fill(&mut *secret).map_err(no_random)?;
+        if let Some(curve) = curve(algorithm) {
+            return Self::generate_ec(algorithm, curve, &mut secret);
+        }
+        match algorithm {
+            Algorithm::Hs256 => Self::hs256(&secret[..32]),
+            Algorithm::Hs384 => Self::hs384(&secret[..48]),
+            Algorithm::Hs512 => Self::hs512(&secret[..64]),
+            _ => {
+                let mut seed = [0; 32];
+                seed.copy_from_slice(&secret[..32]);
+                Self::of_numbers(algorithm, Numbers::Ed25519 { seed, public: None })
             }
         }
-        Err(no_random(random::RandomError))
+    }
+
+    fn generate_ec(
+        algorithm: Algorithm,
+        curve: Curve,
+        random: &mut [u8; 66],
+    ) -> Result<Self, ConfigError> {
+        // A random text of 256 bits is no scalar of P-256 once in four thousand million times, and of the
+        // other curves never.
+        for _ in 0..8 {
+            if curve == Curve::P521 {
+                // 521 bits.
+                random[0] &= 1;
+            }
+            let scalar = &random[..curve.length()];
+            let public = None;
+            let numbers = Numbers::Ec {
+                curve,
+                scalar,
+                public,
+            };
+            if let Ok(made) = Self::of_numbers(algorithm, numbers) {
+                return Ok(made);
+            }
+            if random::fill(random).is_err() {
+                break;
+            }
+        }
+        Err(unsound(
+            "no randomness",
+            "needs the operating system's generator",
+        ))
     }
 
     fn symmetric(hash: Hash, secret: &Secret) -> Result<Self, ConfigError> {
@@ -185,32 +205,40 @@ impl SigningKey {
         numbers: Numbers<'_>,
     ) -> Result<Self, ConfigError> {
         let refused = |fault| refused(fault, algorithm);
-        match (numbers, algorithm, rsa_hash(algorithm)) {
-            (Numbers::Rsa(numbers), _, Some(hash)) => {
-                let signer = Signer::rsa(hash, &numbers).map_err(refused)?;
+        let other = || {
+            let expected = format!("must be a key for {algorithm}");
+            unsound("another kind of key", expected)
+        };
+        match numbers {
+            Numbers::Rsa(numbers) => {
+                let (padding, hash) = rsa(algorithm).ok_or_else(other)?;
+                let signer = Signer::rsa(padding, hash, &numbers).map_err(refused)?;
                 Self::asymmetric(algorithm, signer, rsa_public(numbers.n, numbers.e))
             }
-            (Numbers::P256 { scalar, public }, Algorithm::Es256, _) => {
-                let scalar = Zeroizing::new(scalar);
-                let (signer, point) = Signer::p256(&scalar).map_err(refused)?;
+            Numbers::Ec {
+                curve: own,
+                scalar,
+                public,
+            } => {
+                if curve(algorithm) != Some(own) {
+                    return Err(other());
+                }
+                let (signer, point) = Signer::ecdsa(own, scalar).map_err(refused)?;
                 belongs(public.is_none_or(|public| public == point))?;
-                let (x, y) = point[1..].split_at(32);
+                let (x, y) = point[1..].split_at(own.length());
                 let public = json!({
-                    "kty": "EC", "crv": "P-256", "x": encode(x), "y": encode(y),
+                    "kty": "EC", "crv": jwk::name(own), "x": encode(x), "y": encode(y),
                 });
                 Self::asymmetric(algorithm, signer, public)
             }
-            (Numbers::Ed25519 { seed, public }, Algorithm::Ed25519, _) => {
+            Numbers::Ed25519 { seed, public } if algorithm == Algorithm::Ed25519 => {
                 let seed = Zeroizing::new(seed);
                 let (signer, point) = Signer::ed25519(&seed).map_err(refused)?;
                 belongs(public.is_none_or(|public| public == point))?;
                 let public = json!({"kty": "OKP", "crv": "Ed25519", "x": encode(&point)});
                 Self::asymmetric(algorithm, signer, public)
             }
-            _ => Err(unsound(
-                "another kind of key",
-                format!("must be a key for {algorithm}"),
-            )),
+            Numbers::Ed25519 { .. } => Err(other()),
         }
     }
 
@@ -279,13 +307,26 @@ impl SigningKey {
     }
 }
 
-fn rsa_hash(algorithm: Algorithm) -> Option<Hash> {
-    match algorithm {
-        Algorithm::Rs256 => Some(Hash::Sha256),
-        Algorithm::Rs384 => Some(Hash::Sha384),
-        Algorithm::Rs512 => Some(Hash::Sha512),
-        _ => None,
-    }
+fn rsa(algorithm: Algorithm) -> Option<(Padding, Hash)> {
+    Some(match algorithm {
+        Algorithm::Rs256 => (Padding::Pkcs1, Hash::Sha256),
+        Algorithm::Rs384 => (Padding::Pkcs1, Hash::Sha384),
+        Algorithm::Rs512 => (Padding::Pkcs1, Hash::Sha512),
+        Algorithm::Ps256 => (Padding::Pss, Hash::Sha256),
+        Algorithm::Ps384 => (Padding::Pss, Hash::Sha384),
+        Algorithm::Ps512 => (Padding::Pss, Hash::Sha512),
+        _ => return None,
+    })
+}
+
+fn curve(algorithm: Algorithm) -> Option<Curve> {
+    Some(match algorithm {
+        Algorithm::Es256 => Curve::P256,
+        Algorithm::Es384 => Curve::P384,
+        Algorithm::Es512 => Curve::P521,
+        Algorithm::Es256k => Curve::Secp256k1,
+        _ => return None,
+    })
 }
 
 fn rsa_public(n: &[u8], e: &[u8]) -> Value {
