@@ -104,7 +104,7 @@ impl RedisRateLimits {
             denied: Denied::default(),
             expiring: Expiring::default(),
             coalescer: Coalescer::default(),
-            breaker: Breaker::default(),
+            breaker: Breaker::new(1, None),
         }))
     }
 
@@ -147,7 +147,7 @@ impl RedisRateLimits {
     /// Replaces what is told when Redis no longer answers (`true`), and when it does again (`false`).
     #[must_use]
     pub fn on_outage(self, told: impl Fn(bool) + Send + Sync + 'static) -> Self {
-        self.change(|inner| inner.breaker = Breaker::telling(Arc::new(told)))
+        self.change(|inner| inner.breaker = inner.breaker.telling(Arc::new(told)))
     }
 }
 
@@ -165,7 +165,7 @@ impl RateLimitStore for RedisRateLimits {
         }
         let inner = Arc::clone(&self.0);
         Reply::Wait(Box::pin(async move {
-            let guard = inner.breaker.ask()?;
+            let guard = inner.breaker.ask(0)?;
             // All of it together; each exchange by itself has this deadline, too.
             let deciding = timeout(inner.deadline, inner.decide(asked, now));
             let late = |_| StoreError::new(StoreErrorKind::Timeout);

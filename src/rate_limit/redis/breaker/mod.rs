@@ -1,0 +1,248 @@
+//! [`Breaker`]: does not ask what does not answer.
+//!
+//! 1. Three failures in a row are an outage. While it lasts, one request at a time asks whether it is over,
+//!    a tenth of a second after the last one did; all others are told at once that nobody can be reached.
+//! 2. Any answer ends it. A failure of what was asked before it ended does not begin another.
+//! 3. A request that goes away before it is answered says nothing: otherwise clients that hang up could
+//!    bring about an outage. If it was the one that asked, the next one does.
+//! 4. A value that cannot be right says nothing either: it is one key's fault.
+//! 5. Each part of a store has outages of its own. They are told as one: from the first part's beginning to
+//!    the last one's end, each edge once and in order, by one caller at a time that holds no lock.
+
+#[cfg(test)]
+mod tests;
+
+use std::{
+    sync::{
+        Arc, Mutex, MutexGuard, PoisonError,
+        atomic::{AtomicBool, AtomicU32, Ordering},
+    },
+    time::{Duration, Instant},
+};
+
+use crate::store::{StoreError, StoreErrorKind};
+
+/// How many failures in a row are an outage.
+const FAILURES: u32 = 3;
+
+/// How long after a failure somebody asks again.
+const PAUSE: Duration = Duration::from_millis(100);
+
+/// Whoever asks during an outage has heard by then: no deadline is longer. One that was forgotten, neither
+/// polled nor dropped, is waited for no longer either.
+const LONGEST: Duration = Duration::from_secs(60);
+
+pub(super) type Told = Arc<dyn Fn(bool) + Send + Sync>;
+
+/// Counts failures in a row, for each part of a store.
+#[derive(Clone)]
+pub(super) struct Breaker(Arc<Shared>);
+
+struct Shared {
+    parts: Box<[Part]>,
+    edges: Mutex<Edges>,
+    told: Option<Told>,
+}
+
+#[derive(Default)]
+struct Part {
+    /// Whether anything has failed since the last answer. While nothing has, nobody takes the lock.
+    troubled: AtomicBool,
+    /// How many outages are over.
+    over: AtomicU32,
+    state: Mutex<State>,
+}
+
+#[derive(Default)]
+struct State {
+    failures: u32,
+    /// During an outage, when somebody may ask next.
+    next: Option<Instant>,
+}
+
+#[derive(Default)]
+struct Edges {
+    /// The parts that are out. An end may be told of before its beginning.
+    out: i64,
+    told: bool,
+    telling: bool,
+}
+
+/// Somebody is asking.
+pub(super) struct Asking<'b> {
+    breaker: &'b Shared,
+    part: &'b Part,
+    over: u32,
+    /// Since when it asks for all, if it does.
+    probe: Option<Instant>,
+}
+
+impl Breaker {
+    /// For a store of so many parts, at least 1.
+    pub(super) fn new(parts: usize, told: Option<Told>) -> Self {
+        Self(Arc::new(Shared {
+            parts: (0..parts.max(1)).map(|_| Part::default()).collect(),
+            edges: Mutex::default(),
+            told,
+        }))
+    }
+
+    /// The same for others to be told, as if nothing had been asked yet.
+    pub(super) fn telling(&self, told: Told) -> Self {
+        Self::new(self.0.parts.len(), Some(told))
+    }
+
+    /// May somebody ask this part? Parts are counted from 0, and around.
+    pub(super) fn ask(&self, part: usize) -> Result<Asking<'_>, StoreError> {
+        let part = &self.0.parts[part % self.0.parts.len()];
+        if part.troubled.load(Ordering::Acquire) {
+            return self.ask_at(part, Instant::now());
+        }
+        Ok(self.asking(part, None))
+    }
+
+    fn ask_at<'b>(&'b self, part: &'b Part, now: Instant) -> Result<Asking<'b>, StoreError> {
+        let mut state = part.lock();
+        let Some(next) = &mut state.next else {
+            return Ok(self.asking(part, None));
+        };
+        if now < *next {
+            return Err(StoreError::new(StoreErrorKind::Unreachable));
+        }
+        *next = now + LONGEST;
+        Ok(self.asking(part, Some(now)))
+    }
+
+    fn asking<'b>(&'b self, part: &'b Part, probe: Option<Instant>) -> Asking<'b> {
+        Asking {
+            breaker: &self.0,
+            part,
+            over: part.over.load(Ordering::Acquire),
+            probe,
+        }
+    }
+}
+
+impl Asking<'_> {
+    /// What was heard.
+    pub(super) fn heard<T>(self, answer: &Result<T, StoreError>) {
+        match answer {
+            Ok(_) if self.probe.is_none() && !self.part.troubled.load(Ordering::Acquire) => {}
+            Ok(_) => self.answered(),
+            Err(error) if error.kind() == StoreErrorKind::Corrupt => {}
+            Err(_) => self.failed(Instant::now()),
+        }
+    }
+
+    fn answered(&self) {
+        let ended = {
+            let mut state = self.part.lock();
+            let ended = state.next.take().is_some();
+            if ended {
+                self.part.over.fetch_add(1, Ordering::AcqRel);
+            }
+            state.failures = 0;
+            self.part.troubled.store(false, Ordering::Release);
+            ended
+        };
+        if ended {
+            self.breaker.tell(-1);
+        }
+    }
+
+    fn failed(mut self, now: Instant) {
+        let begun = {
+            let mut state = self.part.lock();
+            if self.is_past() {
+                return;
+            }
+            state.failures = state.failures.saturating_add(1);
+            self.part.troubled.store(true, Ordering::Release);
+            let begun = state.next.is_none() && state.failures >= FAILURES;
+            if begun || self.probe.take().is_some() {
+                state.next = Some(now + PAUSE);
+            }
+            begun
+        };
+        if begun {
+            self.breaker.tell(1);
+        }
+    }
+
+    /// Whether an outage has ended since it was asked.
+    fn is_past(&self) -> bool {
+        self.part.over.load(Ordering::Acquire) != self.over
+    }
+}
+
+impl Drop for Asking<'_> {
+    fn drop(&mut self) {
+        if let Some(since) = self.probe {
+            let mut state = self.part.lock();
+            if !self.is_past() && state.next.is_some() {
+                state.next = Some(since + PAUSE);
+            }
+        }
+    }
+}
+
+impl Part {
+    fn lock(&self) -> MutexGuard<'_, State> {
+        // Every change is a few assignments that cannot panic in between.
+        self.state.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+impl Shared {
+    fn edges(&self) -> MutexGuard<'_, Edges> {
+        self.edges.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// So many parts more are out.
+    fn tell(&self, out: i64) {
+        let Some(told) = &self.told else {
+            return;
+        };
+        {
+            let mut edges = self.edges();
+            edges.out += out;
+            if edges.telling {
+                // Whoever is telling looks again before he is done.
+                return;
+            }
+            edges.telling = true;
+        }
+        let mut telling = Telling {
+            breaker: self,
+            done: false,
+        };
+        loop {
+            let out = {
+                let mut edges = self.edges();
+                let out = edges.out > 0;
+                if edges.told == out {
+                    edges.telling = false;
+                    telling.done = true;
+                    return;
+                }
+                edges.told = out;
+                out
+            };
+            told(out);
+        }
+    }
+}
+
+/// Lets others tell, should what is told panic.
+struct Telling<'b> {
+    breaker: &'b Shared,
+    done: bool,
+}
+
+impl Drop for Telling<'_> {
+    fn drop(&mut self) {
+        if !self.done {
+            self.breaker.edges().telling = false;
+        }
+    }
+}

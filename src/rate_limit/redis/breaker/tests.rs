@@ -1,0 +1,237 @@
+//! The breaker at times of the tests' own: an hour from now, so that none goes by meanwhile.
+
+use std::{mem, panic, sync::OnceLock, thread};
+
+use super::*;
+
+type Heard = Arc<Mutex<Vec<bool>>>;
+
+/// When the failures of these tests happen.
+fn start() -> Instant {
+    static START: OnceLock<Instant> = OnceLock::new();
+    *START.get_or_init(|| Instant::now() + Duration::from_secs(3_600))
+}
+
+fn breaker(parts: usize) -> (Breaker, Heard) {
+    let heard = Heard::default();
+    let hearing = Arc::clone(&heard);
+    let told: Told = Arc::new(move |out| hearing.lock().unwrap().push(out));
+    (Breaker::new(parts, Some(told)), heard)
+}
+
+fn failure(kind: StoreErrorKind) -> Result<(), StoreError> {
+    Err(StoreError::new(kind))
+}
+
+impl Breaker {
+    fn try_at(&self, now: Instant) -> Option<Asking<'_>> {
+        self.ask_at(&self.0.parts[0], now).ok()
+    }
+
+    fn fail(&self, part: usize, times: u32) {
+        for _ in 0..times {
+            self.ask(part).unwrap().failed(start());
+        }
+    }
+}
+
+#[test]
+fn failures_in_a_row_are_an_outage_and_each_edge_is_told_once() {
+    let (breaker, heard) = breaker(1);
+    for _ in 0..10 {
+        breaker.fail(0, FAILURES - 1);
+        breaker.ask(0).unwrap().heard(&Ok(()));
+    }
+    assert!(heard.lock().unwrap().is_empty());
+    breaker.fail(0, FAILURES);
+    for _ in 0..100 {
+        let refused = breaker.ask(0).map(drop).unwrap_err();
+        assert_eq!(refused.kind(), StoreErrorKind::Unreachable);
+    }
+    assert_eq!(*heard.lock().unwrap(), [true]);
+    let later = start() + PAUSE;
+    breaker.try_at(later).unwrap().heard(&Ok(()));
+    assert_eq!(*heard.lock().unwrap(), [true, false]);
+    // The count begins anew.
+    breaker.fail(0, FAILURES - 1);
+    breaker.ask(0).unwrap().heard(&Ok(()));
+    assert_eq!(*heard.lock().unwrap(), [true, false]);
+}
+
+#[test]
+fn during_an_outage_one_asks_at_a_time_and_not_often() {
+    let (breaker, heard) = breaker(1);
+    breaker.fail(0, FAILURES);
+    let mut now = start() + PAUSE;
+    for _ in 0..20 {
+        let probe = breaker.try_at(now).unwrap();
+        // However long it takes.
+        assert!(breaker.try_at(now + PAUSE * 10).is_none());
+        probe.failed(now + PAUSE * 20);
+        now += PAUSE * 21;
+        assert!(breaker.try_at(now - Duration::from_nanos(1)).is_none());
+    }
+    assert_eq!(*heard.lock().unwrap(), [true]);
+}
+
+#[test]
+fn one_who_goes_away_says_nothing_and_keeps_nobody_from_asking() {
+    let (breaker, heard) = breaker(1);
+    for _ in 0..100 {
+        drop(breaker.ask(0).unwrap());
+    }
+    breaker.fail(0, FAILURES - 1);
+    drop(breaker.ask(0).unwrap());
+    assert!(heard.lock().unwrap().is_empty());
+    breaker.fail(0, 1);
+    let mut now = start() + PAUSE;
+    for _ in 0..20 {
+        drop(breaker.try_at(now).unwrap());
+        assert!(breaker.try_at(now).is_none(), "too often");
+        now += PAUSE;
+    }
+    // Neither polled nor dropped, it is waited for no longer than any deadline.
+    mem::forget(breaker.try_at(now).unwrap());
+    assert!(breaker.try_at(now + LONGEST / 2).is_none());
+    breaker.try_at(now + LONGEST).unwrap().heard(&Ok(()));
+    assert_eq!(*heard.lock().unwrap(), [true, false]);
+}
+
+#[test]
+fn what_was_asked_before_the_end_begins_no_other_outage() {
+    let (breaker, heard) = breaker(1);
+    let late: Vec<_> = (0..10).map(|_| breaker.ask(0).unwrap()).collect();
+    let answered = breaker.ask(0).unwrap();
+    breaker.fail(0, FAILURES);
+    let probe = breaker.try_at(start() + PAUSE).unwrap();
+    // Any answer ends it, also one that came late.
+    answered.heard(&Ok(()));
+    assert_eq!(*heard.lock().unwrap(), [true, false]);
+    for asking in late.into_iter().chain([probe]) {
+        asking.heard(&failure(StoreErrorKind::Timeout));
+    }
+    breaker.fail(0, FAILURES - 1);
+    assert_eq!(*heard.lock().unwrap(), [true, false]);
+    // Nor does a probe of that one end the wait of the next.
+    breaker.fail(0, 1);
+    assert_eq!(*heard.lock().unwrap(), [true, false, true]);
+}
+
+#[test]
+fn a_probe_of_a_past_outage_changes_nothing_in_the_next() {
+    let (breaker, _) = breaker(1);
+    let answered = breaker.ask(0).unwrap();
+    breaker.fail(0, FAILURES);
+    let later = start() + PAUSE * 2;
+    let past = breaker.try_at(later).unwrap();
+    answered.heard(&Ok(()));
+    breaker.fail(0, FAILURES);
+    let probe = breaker.try_at(later).unwrap();
+    drop(past);
+    assert!(breaker.try_at(later + PAUSE * 2).is_none());
+    drop(probe);
+    assert!(breaker.try_at(later + PAUSE * 2).is_some());
+}
+
+#[test]
+fn a_value_that_cannot_be_right_is_no_outage() {
+    let (breaker, heard) = breaker(1);
+    breaker.fail(0, FAILURES - 1);
+    for _ in 0..100 {
+        let asking = breaker.ask(0).unwrap();
+        asking.heard(&failure(StoreErrorKind::Corrupt));
+    }
+    assert!(heard.lock().unwrap().is_empty());
+    for (kind, out) in [
+        (StoreErrorKind::Unreachable, true),
+        (StoreErrorKind::Refused, true),
+        (StoreErrorKind::Full, true),
+        (StoreErrorKind::Corrupt, false),
+    ] {
+        let breaker = Breaker::new(1, None);
+        for _ in 0..FAILURES {
+            breaker.ask(0).unwrap().heard(&failure(kind));
+        }
+        let out_now = breaker.0.parts[0].lock().next.is_some();
+        assert_eq!(out_now, out, "{kind:?}");
+    }
+}
+
+#[test]
+fn parts_have_outages_of_their_own_which_are_told_as_one() {
+    let (breaker, heard) = breaker(3);
+    let end = |part: usize| {
+        let part = &breaker.0.parts[part];
+        let probe = breaker.ask_at(part, start() + PAUSE);
+        probe.unwrap().heard(&Ok(()));
+    };
+    breaker.fail(1, FAILURES);
+    assert!(breaker.ask(0).is_ok() && breaker.ask(2).is_ok() && breaker.ask(3).is_ok());
+    assert!(breaker.ask(1).is_err());
+    breaker.fail(2, FAILURES);
+    end(1);
+    assert_eq!(*heard.lock().unwrap(), [true]);
+    end(2);
+    assert_eq!(*heard.lock().unwrap(), [true, false]);
+    assert!((0..3).all(|part| breaker.ask(part).is_ok()));
+}
+
+#[test]
+fn what_is_told_may_ask_and_even_panic() {
+    let inner: Arc<Mutex<Option<Breaker>>> = Arc::default();
+    let (heard, asking) = (Heard::default(), Arc::clone(&inner));
+    let hearing = Arc::clone(&heard);
+    let told: Told = Arc::new(move |out| {
+        let breaker = asking.lock().unwrap().clone().unwrap();
+        assert_eq!(breaker.ask(0).is_err(), out);
+        hearing.lock().unwrap().push(out);
+        assert!(!out, "as it was meant to");
+    });
+    let breaker = Breaker::new(1, Some(told));
+    *inner.lock().unwrap() = Some(breaker.clone());
+    breaker.fail(0, FAILURES - 1);
+    let panicked = panic::catch_unwind(panic::AssertUnwindSafe(|| breaker.fail(0, 1)));
+    assert!(panicked.is_err());
+    let later = start() + PAUSE;
+    breaker.try_at(later).unwrap().heard(&Ok(()));
+    assert_eq!(*heard.lock().unwrap(), [true, false]);
+}
+
+#[test]
+fn many_at_once_leave_it_in_order() {
+    let (breaker, heard) = breaker(2);
+    thread::scope(|scope| {
+        for seed in 1..=4_u64 {
+            let breaker = &breaker;
+            scope.spawn(move || {
+                let (mut chance, mut now) = (seed, start());
+                for _ in 0..20_000 {
+                    chance = chance.wrapping_mul(6_364_136_223_846_793_005) + 1;
+                    let draw = chance >> 40;
+                    now += PAUSE / 8;
+                    let part = &breaker.0.parts[usize::from(draw % 2 == 0)];
+                    let Ok(asking) = breaker.ask_at(part, now) else {
+                        continue;
+                    };
+                    match draw % 7 {
+                        0 => drop(asking),
+                        1 | 2 => asking.heard(&Ok(())),
+                        _ => asking.failed(now),
+                    }
+                }
+            });
+        }
+    });
+    // Time goes on, and both parts answer again.
+    for part in &breaker.0.parts {
+        let much_later = start() + PAUSE * 20_000 + LONGEST * 2;
+        let probe = breaker.ask_at(part, much_later);
+        probe.unwrap().heard(&Ok(()));
+    }
+    let heard = heard.lock().unwrap();
+    assert!(heard.len() > 10, "{heard:?}");
+    let alternate = heard.chunks(2).all(|pair| pair == [true, false]);
+    assert!(alternate, "{heard:?}");
+    assert_eq!(breaker.0.edges().out, 0);
+    assert!(breaker.ask(0).is_ok() && breaker.ask(1).is_ok());
+}
