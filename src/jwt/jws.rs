@@ -1,6 +1,6 @@
 //! [`JwsVerifier`]: signatures of compact JWS (RFC 7515), whatever the payload is.
 
-use std::{fmt, sync::Arc};
+use std::{fmt, sync::Arc, time::Duration};
 
 use super::{
     Algorithm,
@@ -222,6 +222,11 @@ impl Signatures {
             JwtErrorKind::KeyUnknown | JwtErrorKind::KeysUnavailable => self.source.missing(),
             _ => None,
         }
+    }
+
+    /// How long until keys that are fetched are fetched again.
+    pub(super) fn keys_due_in(&self) -> Option<Duration> {
+        self.source.due_in()
     }
 
     /// The key of `keys` that has signed `signed`, if the header is one to be accepted and of the type

@@ -9,7 +9,7 @@ use tower_layer::Layer;
 use super::{
     challenge::Challenges,
     claims::Claims,
-    error::JwtErrorKind,
+    error::{JwtError, JwtErrorKind},
     mapping::ClaimMapping,
     revocation::{RevocationStore, TokenRef},
     token_source::TokenSource,
@@ -31,7 +31,7 @@ use crate::{
 ///
 /// Everything else is answered 401 with the code of a [`JwtErrorKind`] and a `WWW-Authenticate` that says so
 /// (RFC 6750 section 3); the handler does not see it. Where keys are fetched and there are none to verify
-/// with, it is answered 503. A token whose key is there is decided about at once; only one whose key is not
+/// with, it is answered 503, with the seconds until the next attempt in `Retry-After`. A token whose key is there is decided about at once; only one whose key is not
 /// known waits for a fetch. See the [module docs](crate::jwt) for an example.
 #[derive(Clone, Debug)]
 #[must_use]
@@ -172,20 +172,34 @@ impl Shared {
             Err(error) => error,
         };
         let Some(wait) = self.verifiers.awaited(token, refused.kind()) else {
-            return Check::refuse(self.challenges.rejection(refused));
+            return Check::refuse(self.unverified(refused, token));
         };
         let (shared, token) = (Arc::clone(self), token.to_vec());
         Check::wait(async move {
             wait.await;
             let now = shared.refusals.now();
-            match shared.verifiers.verify(token, now) {
+            match shared.verifiers.verify(&token, now) {
                 Ok(claims) => match shared.accept(claims, now) {
                     Check::Ready(verdict) => verdict,
                     Check::Wait(verdict) => verdict.await,
                 },
-                Err(error) => Verdict::Refuse(shared.challenges.rejection(error)),
+                Err(error) => Verdict::Refuse(shared.unverified(error, &token)),
             }
         })
+    }
+
+    /// The refusal of a token; where there are no keys, it says when they are tried for again (RFC 9110
+    /// section 10.2.3).
+    fn unverified(&self, error: JwtError, token: &[u8]) -> Rejection {
+        let unavailable = error.kind() == JwtErrorKind::KeysUnavailable;
+        let rejection = self.challenges.rejection(error);
+        match unavailable.then(|| self.verifiers.keys_due_in(token)) {
+            Some(Some(due_in)) => {
+                let seconds = due_in.as_secs() + u64::from(due_in.subsec_nanos() > 0);
+                rejection.add_header(header::RETRY_AFTER, seconds.max(1).into())
+            }
+            _ => rejection,
+        }
     }
 
     /// Lets in who brought a good token, unless it was revoked.
@@ -210,11 +224,14 @@ impl Shared {
         match is_revoked {
             Ok(false) => Verdict::Pass(Some(claims)),
             Ok(true) => Verdict::Refuse(self.challenges.rejection(JwtErrorKind::Revoked)),
-            Err(_) => Verdict::Refuse(Rejection::new(
-                StatusCode::SERVICE_UNAVAILABLE,
-                "jwt_revocation_unavailable",
-                "Whether the token was revoked cannot be told now.",
-            )),
+            Err(_) => Verdict::Refuse(
+                Rejection::new(
+                    StatusCode::SERVICE_UNAVAILABLE,
+                    "jwt_revocation_unavailable",
+                    "Whether the token was revoked cannot be told now.",
+                )
+                .add_header(header::RETRY_AFTER, HeaderValue::from_static("1")),
+            ),
         }
     }
 

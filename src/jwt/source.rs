@@ -6,6 +6,7 @@ use std::{
     ops::Deref,
     pin::Pin,
     sync::{Arc, OnceLock},
+    time::Duration,
 };
 
 use super::{key::VerifyingKey, key_set::KeySet, memo::Memo};
@@ -38,6 +39,9 @@ pub(super) trait LiveKeys: fmt::Debug + Send + Sync {
     /// What may bring a key that [`LiveKeys::current`] has not: to be waited for, however it ends. None, if
     /// it is not to be tried now.
     fn missing(&self) -> Option<Wait>;
+
+    /// How long until the next attempt is due.
+    fn due_in(&self) -> Duration;
 }
 
 /// Something to be waited for.
@@ -125,6 +129,14 @@ impl KeySource {
         match &self.0 {
             Source::Fixed(_) => None,
             Source::Live(keys) => keys.missing(),
+        }
+    }
+
+    /// See [`LiveKeys::due_in`]; what is fixed is not attempted again.
+    pub(super) fn due_in(&self) -> Option<Duration> {
+        match &self.0 {
+            Source::Fixed(_) => None,
+            Source::Live(keys) => Some(keys.due_in()),
         }
     }
 }

@@ -282,6 +282,11 @@ impl JwtVerifier {
         self.0.signatures.awaited(refused)
     }
 
+    /// How long until keys that are fetched are fetched again.
+    pub(super) fn keys_due_in(&self) -> Option<Duration> {
+        self.0.signatures.keys_due_in()
+    }
+
     /// The issuers that are accepted (none, if whatever issuer is), and the longest token that is read.
     pub(super) fn reach(&self) -> (Option<&Names>, usize) {
         let max_token_bytes = self.0.signatures.max_token_bytes;

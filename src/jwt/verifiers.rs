@@ -1,6 +1,12 @@
 //! [`JwtVerifiers`]: several issuers, each with keys of its own.
 
-use std::{borrow::Cow, collections::HashMap, fmt, sync::Arc, time::SystemTime};
+use std::{
+    borrow::Cow,
+    collections::HashMap,
+    fmt,
+    sync::Arc,
+    time::{Duration, SystemTime},
+};
 
 use serde::de::{Deserialize, Deserializer, Error, IgnoredAny, MapAccess, Visitor};
 
@@ -104,6 +110,11 @@ impl JwtVerifiers {
             }
             _ => None,
         }
+    }
+
+    /// How long until the keys that a token waits for are fetched again.
+    pub(super) fn keys_due_in(&self, token: &[u8]) -> Option<Duration> {
+        self.responsible(token).ok()?.keys_due_in()
     }
 
     pub(super) fn responsible(&self, token: &[u8]) -> Result<&JwtVerifier, JwtError> {

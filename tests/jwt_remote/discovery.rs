@@ -1,6 +1,6 @@
 //! The address of the keys, as their issuer names it.
 
-use portcullis::jwt::{Algorithm::Ed25519, JwksErrorKind};
+use portcullis::jwt::{Algorithm::Ed25519, JwksErrorKind, RemoteJwks};
 use serde_json::{Value, json};
 
 use crate::support::{Answer, Endpoint, HOUR, World, set};
@@ -33,6 +33,37 @@ async fn the_keys_are_where_the_issuer_says() {
         )
         .await;
         assert_eq!(found, Ok(1), "{path}");
+    }
+}
+
+/// RFC 8414 sections 3.1 and 3.3.
+#[tokio::test]
+async fn an_authorization_server_says_it_before_its_path() {
+    for (path, behind) in [
+        ("", ""),
+        ("/", ""),
+        ("/tenant", "/tenant"),
+        ("/a/b/", "/a/b"),
+    ] {
+        let (world, _events) = World::new();
+        let endpoint = Endpoint::start(Answer::Hold).await;
+        let issuer = endpoint.uri(path);
+        let at = format!("/.well-known/oauth-authorization-server{behind}");
+        let document = |issuer: &str| {
+            documents(
+                &at,
+                &json!({"issuer": issuer, "jwks_uri": endpoint.uri("/jwks")}),
+            )
+        };
+        let builder = || world.set_up(RemoteJwks::discover_oauth(issuer.clone()));
+        let keys = builder().build_over(world.client()).expect("keys");
+        endpoint.answer(document(&issuer));
+        assert_eq!(keys.refresh().await.expect("keys").keys().len(), 1);
+        assert_eq!(endpoint.heads()[0].0, at);
+        endpoint.answer(document(&format!("{issuer}x")));
+        let keys = builder().build_over(world.client()).expect("keys");
+        let error = keys.refresh().await.expect_err("another issuer");
+        assert_eq!(error.kind(), JwksErrorKind::IssuerMismatch);
     }
 }
 

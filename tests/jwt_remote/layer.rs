@@ -3,11 +3,13 @@
 use std::{
     convert::Infallible,
     sync::{Arc, Mutex},
+    time::Duration,
 };
 
 use http::{Request, Response, StatusCode, header};
 use portcullis::{
     audit::{AuditEvent, AuditKind},
+    body::ResponseBody,
     jwt::{
         Algorithm::{Ed25519, Es256},
         Claims, JwtAuthLayer,
@@ -31,15 +33,7 @@ pub(crate) async fn answer(
     layer: &JwtAuthLayer,
     request: Request<()>,
 ) -> (StatusCode, Option<&'static str>, Option<String>) {
-    let inner = service_fn(async |request: Request<()>| {
-        let claims = request.extensions().get::<Claims>();
-        let subject = claims.map(|claims| claims.subject().to_owned());
-        Ok::<_, Infallible>(Response::new(subject.unwrap_or_default()))
-    });
-    let response = match layer.layer(inner).oneshot(request).await {
-        Ok(response) => response,
-        Err(never) => match never {},
-    };
+    let response = respond(layer, request).await;
     let code = response
         .extensions()
         .get::<Rejection>()
@@ -47,6 +41,18 @@ pub(crate) async fn answer(
     let challenge = response.headers().get(header::WWW_AUTHENTICATE);
     let challenge = challenge.map(|value| value.to_str().expect("text").to_owned());
     (response.status(), code, challenge)
+}
+
+async fn respond(layer: &JwtAuthLayer, request: Request<()>) -> Response<ResponseBody<String>> {
+    let inner = service_fn(async |request: Request<()>| {
+        let claims = request.extensions().get::<Claims>();
+        let subject = claims.map(|claims| claims.subject().to_owned());
+        Ok::<_, Infallible>(Response::new(subject.unwrap_or_default()))
+    });
+    match layer.layer(inner).oneshot(request).await {
+        Ok(response) => response,
+        Err(never) => match never {},
+    }
 }
 
 #[tokio::test]
@@ -140,6 +146,51 @@ async fn without_keys_the_answer_is_503_and_nobody_gets_in() {
         answer(&layer, bearer(&token(Ed25519, "one"))).await,
         unavailable
     );
+}
+
+/// RFC 9110 section 10.2.3: a client that comes back then meets keys that were tried for again.
+#[tokio::test]
+async fn without_keys_the_answer_says_when_they_are_tried_for_again() {
+    let (world, _events) = World::new();
+    let endpoint = Endpoint::start(Answer::status(500, "")).await;
+    let keys = world.keys(&endpoint);
+    let layer = JwtAuthLayer::new(verifier(&keys)).with_clock(Arc::clone(&world.clock));
+    let good = token(Ed25519, "one");
+    let mut told = Vec::new();
+    for attempt in 1..=6 {
+        let response = respond(&layer, bearer(&good)).await;
+        assert_eq!(response.status(), StatusCode::SERVICE_UNAVAILABLE);
+        let field = response
+            .headers()
+            .get(header::RETRY_AFTER)
+            .expect("it says");
+        let seconds: u64 = field.to_str().expect("text").parse().expect("seconds");
+        // Sooner there is no attempt, and then there is.
+        assert_eq!(world.fetched(), attempt);
+        if seconds > 1 {
+            world.advance(SECOND / 2);
+            respond(&layer, bearer(&good)).await;
+            assert_eq!(world.fetched(), attempt);
+        }
+        world.advance(Duration::from_secs(seconds));
+        told.push(seconds);
+    }
+    // The pauses double, each up to a fifth shorter, and are told rounded up.
+    assert_eq!(told[..3], [1, 2, 4]);
+    assert!(
+        (7..=8).contains(&told[3]) && (24..=30).contains(&told[5]),
+        "{told:?}"
+    );
+
+    // Who is refused for anything else is not told to come back.
+    endpoint.answer(Answer::ok(set(&[(Ed25519, "one")])));
+    assert_eq!(
+        respond(&layer, bearer(&good)).await.status(),
+        StatusCode::OK
+    );
+    let response = respond(&layer, bearer(&token_of_nobody(1))).await;
+    assert_eq!(response.status(), StatusCode::UNAUTHORIZED);
+    assert!(!response.headers().contains_key(header::RETRY_AFTER));
 }
 
 #[tokio::test]

@@ -122,6 +122,10 @@ impl LiveKeys for Changing {
     fn missing(&self) -> Option<Wait> {
         None
     }
+
+    fn due_in(&self) -> Duration {
+        Duration::ZERO
+    }
 }
 
 impl fmt::Debug for Changing {

@@ -14,7 +14,7 @@ use super::{
     load::{Loader, SetRules},
     schedule::Schedule,
     shared::{OnEvent, Shared},
-    target::Target,
+    target::{Discovery, Target},
 };
 use crate::{
     clock::{Clock, SystemClock},
@@ -29,7 +29,8 @@ const MOST_DEADLINE: Duration = Duration::from_secs(60);
 /// Longer than this, a key that was taken back is not to be gone by.
 const MOST_STALE: Duration = Duration::from_secs(7 * 24 * 60 * 60);
 
-/// Keys to be fetched, in the making: [`RemoteJwks::builder`], [`RemoteJwks::discover`].
+/// Keys to be fetched, in the making: [`RemoteJwks::builder`], [`RemoteJwks::discover`],
+/// [`RemoteJwks::discover_oauth`].
 #[must_use]
 pub struct RemoteJwksBuilder {
     from: From,
@@ -47,7 +48,7 @@ pub struct RemoteJwksBuilder {
 #[derive(Debug)]
 pub(super) enum From {
     Keys(String),
-    Issuer(String),
+    Issuer(Discovery, String),
 }
 
 impl RemoteJwksBuilder {
@@ -79,12 +80,13 @@ impl RemoteJwksBuilder {
         self
     }
 
-    /// Replaces the bounds between which the endpoint's `Cache-Control: max-age` is believed; the defaults
-    /// are 5 minutes and 24 hours.
+    /// Replaces the bounds between which the endpoint's word on how long its keys are good (`Cache-Control`,
+    /// `Expires`) is believed; the defaults are 5 minutes and 24 hours.
     ///
     /// Endpoints that say 0 are not asked for every token, since new keys are found by the tokens that name
     /// them; and a key that was taken back is gone after the longer bound whatever the endpoint said.
-    /// An answer without the field is good for 15 minutes, or for the nearer bound.
+    /// An answer that says nothing but when it was last changed is good for a tenth of the time since, an
+    /// hour at most; one that says nothing at all is good for 15 minutes. Both keep to the bounds.
     pub fn refresh_between(mut self, least: Duration, most: Duration) -> Self {
         (self.schedule.least, self.schedule.most) = (least, most);
         self
@@ -191,8 +193,8 @@ impl RemoteJwksBuilder {
                 let target = Target::keys(&uri, self.allow_http)?;
                 (shown(&uri), target)
             }
-            From::Issuer(issuer) => {
-                let target = Target::issuer(&issuer, self.allow_http)?;
+            From::Issuer(discovery, issuer) => {
+                let target = Target::issuer(discovery, &issuer, self.allow_http)?;
                 (issuer, target)
             }
         };
@@ -260,7 +262,7 @@ impl fmt::Debug for RemoteJwksBuilder {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let from = match &self.from {
             From::Keys(uri) => shown(uri),
-            From::Issuer(issuer) => shown(issuer),
+            From::Issuer(_, issuer) => shown(issuer),
         };
         f.debug_struct("RemoteJwksBuilder")
             .field("from", &from)

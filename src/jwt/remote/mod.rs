@@ -1,6 +1,7 @@
 //! [`RemoteJwks`]: keys that an issuer publishes, fetched and kept fresh.
 
 mod builder;
+mod date;
 mod error;
 mod event;
 mod flight;
@@ -15,6 +16,7 @@ use std::{fmt, sync::Arc, time::SystemTime};
 use self::{
     builder::From as Origin,
     shared::{Live, Shared, Why},
+    target::Discovery,
 };
 pub use self::{
     builder::RemoteJwksBuilder,
@@ -31,8 +33,8 @@ use super::{KeySet, source::KeySource};
 /// # When it fetches
 ///
 /// - For the first token, or [`refresh`](Self::refresh) before there is one.
-/// - When the last answer's life is over: `Cache-Control: max-age` less `Age`, between bounds, less up to a
-///   tenth by chance. A task of its own sees to it; so does the next token. Nobody waits. `ETag` is sent
+/// - When the last answer's life is over: what `Cache-Control`, `Expires` or `Last-Modified` say of it, less
+///   `Age` (RFC 9111 section 4.2), between bounds, less up to a tenth by chance. A task of its own sees to it; so does the next token. Nobody waits. `ETag` is sent
 ///   back, and a 304 counts as the same answer again.
 /// - When a token names a key (`kid`) that the set has not, at most once in a cooldown, however many such
 ///   tokens come and whatever they name. They wait for it, up to the deadline; other tokens do not.
@@ -109,7 +111,16 @@ impl RemoteJwks {
     /// The document's `issuer` must be the one given here, character for character. It is believed for a
     /// day, and until a fetch of the keys fails.
     pub fn discover(issuer: impl Into<String>) -> RemoteJwksBuilder {
-        RemoteJwksBuilder::new(Origin::Issuer(issuer.into()))
+        RemoteJwksBuilder::new(Origin::Issuer(Discovery::OpenId, issuer.into()))
+    }
+
+    /// The keys of an issuer that is no OpenID provider, at the `jwks_uri` of its authorization server
+    /// metadata (RFC 8414), which is fetched from `/.well-known/oauth-authorization-server` with the
+    /// issuer's path behind it (section 3.1).
+    ///
+    /// Otherwise as [`RemoteJwks::discover`].
+    pub fn discover_oauth(issuer: impl Into<String>) -> RemoteJwksBuilder {
+        RemoteJwksBuilder::new(Origin::Issuer(Discovery::OAuth, issuer.into()))
     }
 
     fn of(shared: Shared) -> Self {

@@ -4,10 +4,13 @@ use std::time::{Duration, SystemTime};
 
 use http::{HeaderMap, header};
 
+use super::date;
 use crate::random;
 
 /// How long a set is good that says nothing of it.
 const UNSTATED: Duration = Duration::from_secs(15 * 60);
+/// How long a set is good at most that says only when it was last changed.
+const GUESSED: Duration = Duration::from_secs(60 * 60);
 /// The first pause after a failure while there are no keys to go by.
 const FIRST_RETRY: Duration = Duration::from_secs(1);
 /// The longest pause after failures.
@@ -24,8 +27,8 @@ pub(super) struct Schedule {
 
 impl Schedule {
     /// How long an answer is good: what it says, between the bounds.
-    pub(super) fn life(&self, answer: &HeaderMap) -> Duration {
-        let stated = stated_life(answer).unwrap_or(UNSTATED);
+    pub(super) fn life(&self, answer: &HeaderMap, now: SystemTime) -> Duration {
+        let stated = stated_life(answer, now).unwrap_or(UNSTATED);
         stated.clamp(self.least, self.most)
     }
 
@@ -57,9 +60,35 @@ fn shortened(time: Duration, parts: u32) -> Duration {
     time - (time / parts).mul_f64(share)
 }
 
-/// What an answer says of its own life: `max-age` less `Age` (RFC 9111 sections 4.2 and 5.2.2). One that is
-/// not to be stored or reused, and one that says something unreadable, has none left.
-fn stated_life(answer: &HeaderMap) -> Option<Duration> {
+/// What an answer says of its own life, less its `Age` (RFC 9111 section 4.2): `max-age`; without it the time
+/// from `Date` to `Expires`; without that a tenth of the time from `Last-Modified` to `Date`, an hour at most
+/// (section 4.2.2).
+///
+/// Times of the endpoint's are measured against its own `Date`, so that clocks that differ change nothing.
+fn stated_life(answer: &HeaderMap, now: SystemTime) -> Option<Duration> {
+    let date =
+        |name: &header::HeaderName| answer.get(name).and_then(|at| date::read(at.as_bytes()));
+    let sent_at = date(&header::DATE).unwrap_or(now);
+    let since = |later: SystemTime, earlier| later.duration_since(earlier).unwrap_or_default();
+    let life = directed_life(answer).or_else(|| {
+        let mut expires = answer.get_all(header::EXPIRES).into_iter();
+        let first = expires.next()?;
+        // Two of them, or one that is no date (`0`), mean that it has expired (section 5.3).
+        let at = date::read(first.as_bytes()).filter(|_| expires.next().is_none());
+        Some(at.map_or(Duration::ZERO, |at| since(at, sent_at)))
+    });
+    let life = life.or_else(|| {
+        let changed_at = date(&header::LAST_MODIFIED)?;
+        Some((since(sent_at, changed_at) / 10).min(GUESSED))
+    });
+    let age = answer.get(header::AGE);
+    let age = age.and_then(|age| seconds(age.as_bytes())).unwrap_or(0);
+    life.map(|life| life.saturating_sub(Duration::from_secs(age)))
+}
+
+/// What `Cache-Control` says of an answer's life (RFC 9111 section 5.2.2). One that is not to be stored or
+/// reused, and one that says something unreadable, has none.
+fn directed_life(answer: &HeaderMap) -> Option<Duration> {
     let mut life: Option<u64> = None;
     for field in answer.get_all(header::CACHE_CONTROL) {
         for directive in field.as_bytes().split(|byte| *byte == b',') {
@@ -74,9 +103,7 @@ fn stated_life(answer: &HeaderMap) -> Option<Duration> {
             life = Some(life.map_or(stated, |life| life.min(stated)));
         }
     }
-    let age = answer.get(header::AGE);
-    let age = age.and_then(|age| seconds(age.as_bytes())).unwrap_or(0);
-    life.map(|life| Duration::from_secs(life.saturating_sub(age)))
+    life.map(Duration::from_secs)
 }
 
 /// `delta-seconds` (RFC 9111 section 1.2.2), quoted or not; what is too large is very large.
@@ -119,6 +146,7 @@ mod tests {
 
     #[test]
     fn the_life_of_an_answer_is_what_it_says() {
+        let stated_life = |answer: &HeaderMap| stated_life(answer, SystemTime::UNIX_EPOCH);
         let of = |value| stated_life(&answer(&[(header::CACHE_CONTROL, value)]));
         let seconds = |seconds| Some(Duration::from_secs(seconds));
         assert_eq!(stated_life(&HeaderMap::new()), None);
@@ -146,6 +174,50 @@ mod tests {
         assert_eq!(aged("100"), seconds(500));
         assert_eq!(aged("1000"), seconds(0));
         assert_eq!(aged("soon"), seconds(600));
+    }
+
+    #[test]
+    fn without_a_directive_dates_say_it() {
+        const DATE: (header::HeaderName, &str) = (header::DATE, "Sun, 06 Nov 1994 08:49:37 GMT");
+        let expires = |at| (header::EXPIRES, at);
+        let modified = |at| (header::LAST_MODIFIED, at);
+        // The clock here is years apart from the endpoint's.
+        let now = SystemTime::UNIX_EPOCH + Duration::from_secs(1_800_000_000);
+        let of = |fields: &[_]| stated_life(&answer(fields), now).map(|life| life.as_secs());
+        let in_ten_minutes = expires("Sun, 06 Nov 1994 08:59:37 GMT");
+        let yesterday = expires("Sat, 05 Nov 1994 08:49:37 GMT");
+        let an_hour_ago = modified("Sun, 06 Nov 1994 07:49:37 GMT");
+        let years_ago = modified("Sun, 06 Nov 1988 07:49:37 GMT");
+        let cache = |value| (header::CACHE_CONTROL, value);
+        for (fields, life) in [
+            (&[DATE, in_ten_minutes.clone()][..], Some(600)),
+            (
+                &[DATE, in_ten_minutes.clone(), (header::AGE, "60")],
+                Some(540),
+            ),
+            (&[DATE, yesterday], Some(0)),
+            (&[DATE, expires("0")], Some(0)),
+            (
+                &[DATE, in_ten_minutes.clone(), in_ten_minutes.clone()],
+                Some(0),
+            ),
+            // `Cache-Control` wins where it says something of it, and only there.
+            (
+                &[DATE, in_ten_minutes.clone(), cache("max-age=60")],
+                Some(60),
+            ),
+            (&[DATE, in_ten_minutes.clone(), cache("no-store")], Some(0)),
+            (&[DATE, in_ten_minutes.clone(), cache("public")], Some(600)),
+            (&[DATE, an_hour_ago.clone()], Some(360)),
+            (&[DATE, an_hour_ago.clone(), in_ten_minutes], Some(600)),
+            (&[DATE, years_ago], Some(3600)),
+            (&[DATE, modified("lately")], None),
+            (&[DATE], None),
+            // Without `Date` the own clock is all there is.
+            (&[expires("Fri, 15 Jan 2027 08:10:00 GMT")], Some(600)),
+        ] {
+            assert_eq!(of(fields), life, "{fields:?}");
+        }
     }
 
     #[test]
@@ -179,6 +251,8 @@ mod tests {
         fn whatever_an_answer_says_its_life_is_within_the_bounds(
             fields in prop::collection::vec(prop::collection::vec(any::<u8>(), 0..40), 0..4),
             age in prop::collection::vec(any::<u8>(), 0..12),
+            expires in "[ -~]{0,30}",
+            changed in "[ -~]{0,30}",
         ) {
             let schedule = Schedule {
                 least: Duration::from_secs(300),
@@ -195,7 +269,12 @@ mod tests {
             if let Ok(value) = HeaderValue::from_bytes(&age) {
                 answer.insert(header::AGE, value);
             }
-            let life = schedule.life(&answer);
+            for (name, value) in [(header::EXPIRES, expires), (header::LAST_MODIFIED, changed)] {
+                if let Ok(value) = HeaderValue::from_str(&value) {
+                    answer.insert(name, value);
+                }
+            }
+            let life = schedule.life(&answer, SystemTime::UNIX_EPOCH);
             prop_assert!(life >= schedule.least && life <= schedule.most);
             let pause = schedule.refresh_in(life);
             prop_assert!(pause <= life && pause >= life * 9 / 10 - Duration::from_nanos(9));

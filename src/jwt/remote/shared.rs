@@ -210,7 +210,7 @@ impl Shared {
         };
         let tag = answer.headers.get(header::ETAG).cloned();
         let now = self.clock.now();
-        let life = self.schedule.life(&answer.headers);
+        let life = self.schedule.life(&answer.headers, now);
         let loaded = Arc::new(Loaded {
             keys,
             document,
@@ -288,9 +288,12 @@ impl Shared {
     }
 
     pub(super) fn until_due(&self) -> Duration {
+        self.due_in().max(SHORTEST_SLEEP)
+    }
+
+    fn due_in(&self) -> Duration {
         let due = self.due.load(Ordering::Relaxed);
-        let left = due.saturating_sub(millis(self.clock.now()));
-        Duration::from_millis(left).max(SHORTEST_SLEEP)
+        Duration::from_millis(due.saturating_sub(millis(self.clock.now())))
     }
 }
 
@@ -317,6 +320,10 @@ impl LiveKeys for Live {
             // Whether it brought the key is found out by verifying again.
             let _ = flight.landed().await;
         }))
+    }
+
+    fn due_in(&self) -> Duration {
+        self.0.due_in()
     }
 }
 

@@ -22,20 +22,42 @@ impl Target {
         }
     }
 
-    /// The issuer whose discovery document (OpenID Connect Discovery 1.0 section 4) names the address.
-    pub(super) fn issuer(issuer: &str, allow_http: bool) -> Result<Self, ConfigError> {
+    /// The issuer whose discovery document names the address.
+    pub(super) fn issuer(
+        discovery: Discovery,
+        issuer: &str,
+        allow_http: bool,
+    ) -> Result<Self, ConfigError> {
         let wrong = || ConfigError::new("issuer", issuer, expected(allow_http));
         let own = read(issuer, allow_http).ok_or_else(wrong)?;
         if own.query().is_some() {
             return Err(wrong());
         }
         let base = issuer.strip_suffix('/').unwrap_or(issuer);
-        let document = format!("{base}/.well-known/openid-configuration");
+        let document = match discovery {
+            Discovery::OpenId => format!("{base}/.well-known/openid-configuration"),
+            Discovery::OAuth => {
+                // Where the path begins: at the first slash behind the authority's two.
+                let start = base.find("://").map_or(0, |at| at + 3);
+                let path = base[start..].find('/').map_or(base.len(), |at| start + at);
+                let (origin, path) = base.split_at(path);
+                format!("{origin}/.well-known/oauth-authorization-server{path}")
+            }
+        };
         Ok(Self::Issuer {
             issuer: issuer.to_owned(),
             document: read(&document, allow_http).ok_or_else(wrong)?,
         })
     }
+}
+
+/// Which document an issuer says it in.
+#[derive(Clone, Copy, Debug)]
+pub(super) enum Discovery {
+    /// OpenID Connect Discovery 1.0 section 4: the well-known name behind the issuer's path.
+    OpenId,
+    /// RFC 8414 section 3.1: the well-known name before the issuer's path.
+    OAuth,
 }
 
 fn expected(allow_http: bool) -> &'static str {
@@ -63,8 +85,8 @@ fn read(text: &str, allow_http: bool) -> Option<Uri> {
 
 /// The address of the keys, as the discovery document of `issuer` names it.
 ///
-/// The document's `issuer` is the one that was asked for, character for character (section 4.3); otherwise
-/// whoever can put a document somewhere could supply the keys of somebody else.
+/// The document's `issuer` is the one that was asked for, character for character (OpenID Connect Discovery
+/// 1.0 section 4.3, RFC 8414 section 3.3); otherwise whoever can put a document somewhere could supply the keys of somebody else.
 pub(super) fn discovered(
     issuer: &str,
     document: &[u8],
@@ -104,7 +126,11 @@ mod tests {
         }
         assert!(Target::keys("https://login.example.com/keys?tenant=7", false).is_ok());
         assert!(Target::keys("http://127.0.0.1:9/keys", true).is_ok());
-        assert!(Target::issuer("https://login.example.com/?tenant=7", false).is_err());
+        for discovery in [Discovery::OpenId, Discovery::OAuth] {
+            assert!(Target::issuer(discovery, "https://login.example.com/?a=7", false).is_err());
+            assert!(Target::issuer(discovery, "https://login.example.com#a", false).is_err());
+            assert!(Target::issuer(discovery, "login.example.com", false).is_err());
+        }
     }
 
     #[test]
@@ -127,12 +153,45 @@ mod tests {
                 "https://a.example/t/7/.well-known/openid-configuration",
             ),
         ] {
-            match Target::issuer(issuer, false) {
+            match Target::issuer(Discovery::OpenId, issuer, false) {
                 Ok(Target::Issuer {
                     document,
                     issuer: own,
                 }) => {
                     assert_eq!(document, expected);
+                    assert_eq!(own, issuer);
+                }
+                other => panic!("{issuer}: {other:?}"),
+            }
+        }
+    }
+
+    /// RFC 8414 section 3.1.
+    #[test]
+    fn the_document_of_an_authorization_server_stands_before_its_path() {
+        let name = ".well-known/oauth-authorization-server";
+        for (issuer, expected) in [
+            ("https://a.example", format!("https://a.example/{name}")),
+            ("https://a.example/", format!("https://a.example/{name}")),
+            (
+                "https://a.example:8443/t/7",
+                format!("https://a.example:8443/{name}/t/7"),
+            ),
+            (
+                "https://a.example/t/7/",
+                format!("https://a.example/{name}/t/7"),
+            ),
+            (
+                "https://[::1]:9/t//7",
+                format!("https://[::1]:9/{name}/t//7"),
+            ),
+        ] {
+            match Target::issuer(Discovery::OAuth, issuer, false) {
+                Ok(Target::Issuer {
+                    document,
+                    issuer: own,
+                }) => {
+                    assert_eq!(document.to_string(), expected);
                     assert_eq!(own, issuer);
                 }
                 other => panic!("{issuer}: {other:?}"),
