@@ -6,13 +6,15 @@ use std::{
 };
 
 use portcullis::{
+    clock::ManualClock,
     jwt::{RevocationStore, Revocations, TokenRef},
     store::{RedisStore, Reply, StoreErrorKind},
     tokens::RefreshErrorKind,
 };
+use serde_json::json;
 
 use crate::{
-    mint::{ISSUER, now},
+    mint::{ISSUER, NOW, now},
     redis::{RedisCluster, RedisServer},
     revocation,
     stores::{self, bench},
@@ -70,6 +72,73 @@ fn a_hundred_thieves_end_a_family_once() {
 #[tokio::test]
 async fn redis_revokes() {
     revocation::a_store_revokes(node("i:")).await;
+}
+
+/// One command to one node, whether or not anything was revoked.
+#[tokio::test]
+async fn a_token_and_its_subject_are_asked_about_in_one_exchange() {
+    let server = RedisServer::start();
+    let store = RedisStore::new(&server.url()).unwrap();
+    let store = store.deadline(Duration::from_secs(20)).unwrap();
+    let revocations = Revocations::new(store.clone(), Duration::from_secs(3600));
+    let revocations = revocations.with_clock(ManualClock::at_unix(NOW));
+    revocations.revoke_subject(ISSUER, "user-8").await.unwrap();
+    server.command(&["CONFIG", "RESETSTAT"]);
+    for changes in [
+        json!({}),
+        json!({"jti": null}),
+        json!({"sub": "user-8"}),
+        json!({"sub": "user-8", "iat": null}),
+    ] {
+        let claims = revocation::claims(changes);
+        let revoked = revocation::settled(store.is_revoked(&TokenRef::from(&claims), now()));
+        assert_eq!(revoked.await, claims.subject() == "user-8");
+    }
+    let statistics = server.command(&["INFO", "commandstats"]);
+    let mget = statistics.field("cmdstat_mget").unwrap();
+    assert!(mget.starts_with("calls=4,"), "{mget}");
+    assert_eq!(statistics.field("cmdstat_get"), None);
+}
+
+#[tokio::test]
+async fn a_token_and_its_subject_may_lie_on_two_nodes_of_a_cluster() {
+    let cluster = RedisCluster::start();
+    let urls = cluster.urls();
+    let store = RedisStore::cluster(urls.iter().map(String::as_str)).unwrap();
+    let store = store.deadline(Duration::from_secs(20)).unwrap();
+    let revocations = Revocations::new(store.clone(), Duration::from_secs(3600));
+    let mut apart = 0;
+    for number in 0..32 {
+        let (subject, jwt_id) = (format!("user-{number}"), format!("token-{}", number * 7919));
+        let of =
+            |name: &str, id: &str| format!("revoked-{name}:{{https://login.example.com,{id}}}");
+        let nodes = [of("token", &jwt_id), of("subject", &subject)];
+        let [one, two] = nodes.map(|key| cluster.master_of(&key));
+        apart += usize::from(one != two);
+        let asked = async || {
+            let changes = json!({"sub": subject, "jti": jwt_id, "iat": NOW});
+            let claims = revocation::claims(changes);
+            revocation::settled(store.is_revoked(&TokenRef::from(&claims), now())).await
+        };
+        assert!(!asked().await);
+        match number % 2 {
+            0 => {
+                let until = SystemTime::now() + Duration::from_secs(3600);
+                revocations
+                    .revoke_token(ISSUER, &jwt_id, until)
+                    .await
+                    .unwrap();
+            }
+            _ => {
+                let after = now() + Duration::from_secs(1);
+                let until = after + Duration::from_secs(3600);
+                let revoked = store.revoke_subject(ISSUER, &subject, after, until, now());
+                revocation::settled(revoked).await;
+            }
+        }
+        assert!(asked().await, "{number}");
+    }
+    assert!(apart > 8, "the keys lay apart {apart} times");
 }
 
 #[tokio::test]

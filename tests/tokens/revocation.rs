@@ -40,7 +40,7 @@ fn at_once<T>(reply: Reply<T>) -> T {
     }
 }
 
-async fn settled<T>(reply: Reply<T>) -> T {
+pub(crate) async fn settled<T>(reply: Reply<T>) -> T {
     match reply {
         Reply::Ready(reply) => reply.unwrap(),
         Reply::Wait(reply) => reply.await.unwrap(),

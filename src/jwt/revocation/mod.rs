@@ -183,7 +183,9 @@ impl Revocations {
     /// Revokes all tokens of a subject that were issued before now: a sign-out everywhere, a new password.
     ///
     /// `iat` is in whole seconds, so a token that is issued later within this second is revoked as well:
-    /// sign in anew after it.
+    /// sign in anew after it. A token without `iat` may have been issued before, so all of those are refused
+    /// while the entry stands; where that is too many, demand `iat` of every token
+    /// ([`add_required_claim`](super::JwtVerifier::add_required_claim)) and sign it into all.
     ///
     /// # Errors
     ///

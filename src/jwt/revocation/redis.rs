@@ -4,15 +4,12 @@
 //! a single token 0. It lives until what it revokes has expired, by the server's clock.
 
 use std::{
-    future::{Future, poll_fn},
-    pin::pin,
     sync::LazyLock,
-    task::Poll,
     time::{Duration, SystemTime},
 };
 
 use super::{RevocationStore, TokenRef};
-use crate::store::{Call, Expiry, Key, RedisStore, Reply, Script, StoreError};
+use crate::store::{Call, Expiry, Key, RedisStore, Reply, Script, StoreError, StoreErrorKind};
 
 const TOKENS: &str = "revoked-token";
 const SUBJECTS: &str = "revoked-subject";
@@ -29,7 +26,8 @@ static REVOKE: LazyLock<Script> = LazyLock::new(|| {
     )
 });
 
-/// The tokens of a subject are asked for at the same time as the token itself.
+/// A token and its subject are asked about in one command. On a Cluster they lie in two slots (one slot for all
+/// of an issuer would be one server's burden): there it is one command to each of the two servers, at once.
 impl RevocationStore for RedisStore {
     fn is_revoked(&self, token: &TokenRef<'_>, _: SystemTime) -> Reply<bool> {
         let store = self.clone();
@@ -39,16 +37,19 @@ impl RevocationStore for RedisStore {
             .jwt_id
             .map(|id| self.key(TOKENS, &[issuer, id.as_bytes()]));
         let issued_at = token.issued_at.map(crate::clock::since_epoch);
+        let asks_for_own = own.is_some();
+        let mut command = ::redis::cmd("MGET");
+        command.arg(subject).arg(own);
         Reply::Wait(Box::pin(async move {
-            let by_id = async {
-                match &own {
-                    Some(own) => store.moment(own).await,
-                    None => Ok(None),
-                }
+            let held: Vec<Option<u64>> = store.command(&command, Call::idempotent()).await?;
+            let (before, by_id) = match (held.as_slice(), asks_for_own) {
+                ([before], false) => (*before, false),
+                ([before, own], true) => (*before, own.is_some()),
+                _ => return Err(StoreError::new(StoreErrorKind::Corrupt)),
             };
-            let (by_id, by_subject) = both(by_id, store.moment(&subject)).await;
-            let is_before = |before: Duration| issued_at.is_none_or(|issued| issued < before);
-            Ok(by_id?.is_some() | by_subject?.is_some_and(is_before))
+            let before = before.map(Duration::from_millis);
+            let is_before = |before| issued_at.is_none_or(|issued| issued < before);
+            Ok(by_id || before.is_some_and(is_before))
         }))
     }
 
@@ -78,14 +79,6 @@ impl RevocationStore for RedisStore {
 }
 
 impl RedisStore {
-    /// The moment that a key holds.
-    async fn moment(&self, key: &Key) -> Result<Option<Duration>, StoreError> {
-        let mut command = ::redis::cmd("GET");
-        command.arg(key);
-        let held: Option<u64> = self.command(&command, Call::idempotent()).await?;
-        Ok(held.map(Duration::from_millis))
-    }
-
     fn revoke(&self, key: Key, moment: Duration, until: SystemTime, now: SystemTime) -> Reply<()> {
         let Some(left) = until
             .duration_since(now)
@@ -104,30 +97,4 @@ impl RedisStore {
             revoked.await.map(|_: i64| ())
         }))
     }
-}
-
-/// Waits for both at once.
-async fn both<A: Future, B: Future>(one: A, two: B) -> (A::Output, B::Output) {
-    let (mut one, mut two) = (pin!(one), pin!(two));
-    let (mut first, mut second) = (None, None);
-    poll_fn(move |cx| {
-        if first.is_none()
-            && let Poll::Ready(output) = one.as_mut().poll(cx)
-        {
-            first = Some(output);
-        }
-        if second.is_none()
-            && let Poll::Ready(output) = two.as_mut().poll(cx)
-        {
-            second = Some(output);
-        }
-        match (first.take(), second.take()) {
-            (Some(one), Some(two)) => Poll::Ready((one, two)),
-            (one, two) => {
-                (first, second) = (one, two);
-                Poll::Pending
-            }
-        }
-    })
-    .await
 }
