@@ -9,7 +9,7 @@
 //! [`JwsVerifier`] checks signatures over payloads that are no claims.
 //! [`RemoteJwks`] is a set of keys that is fetched and kept fresh (feature `fetch`); [`JwtVerifiers`] are
 //! several issuers with keys of their own; a [`TokenSource`] is another place than `Authorization` to take
-//! the token from.
+//! the token from; [`ResourceMetadata`] tells clients where to get one.
 //!
 //! Nothing here is global: whichever other crate of a program uses which crypto library does not matter.
 //!
@@ -79,8 +79,10 @@ mod layer;
 mod mapping;
 mod memo;
 mod names;
+mod published;
 #[cfg(feature = "fetch")]
 mod remote;
+mod resource;
 mod revocation;
 mod source;
 mod token_source;
@@ -94,6 +96,8 @@ pub(crate) fn read_json(text: &[u8]) -> Option<serde_json::Value> {
     json::read(text)
 }
 
+#[cfg(feature = "tokens")]
+pub(crate) use self::published::{cached_for, published};
 #[cfg(feature = "fetch")]
 pub use self::remote::{JwksError, JwksErrorKind, JwksEvent, RemoteJwks, RemoteJwksBuilder};
 pub use self::{
@@ -107,6 +111,7 @@ pub use self::{
     layer::{JwtAuth, JwtAuthLayer, JwtGuard},
     mapping::{ClaimMapping, ClaimPath},
     names::Names,
+    resource::ResourceMetadata,
     revocation::{RevocationStore, Revocations, TokenRef},
     source::KeySource,
     token_source::TokenSource,

@@ -10,11 +10,14 @@ use std::{
 };
 
 use bytes::Bytes;
-use http::{HeaderValue, Method, Request, Response, StatusCode, header};
+use http::{HeaderValue, Method, Request, Response};
 use tower_service::Service;
 
 use super::issue::{Ready, ready};
-use crate::body::ResponseBody;
+use crate::{
+    body::ResponseBody,
+    jwt::{cached_for, published},
+};
 
 /// Answers `GET` and `HEAD` with the JWK Set of an issuer as it is at that moment, whatever the path.
 ///
@@ -38,34 +41,16 @@ impl JwksService {
     /// Replaces how long caches may keep the set, in whole seconds; the default is 300. A next key must have
     /// been published for longer than this before it signs.
     pub fn max_age(mut self, age: Duration) -> Self {
-        let text = format!("public, max-age={}", age.as_secs());
-        if let Ok(value) = HeaderValue::try_from(text) {
-            self.cache_control = value;
-        }
+        self.cache_control = cached_for(age);
         self
     }
 
     /// The answer to a request of that method.
     #[must_use]
     pub fn respond(&self, method: &Method) -> Response<Bytes> {
-        let mut response = Response::new(Bytes::new());
-        if !matches!(*method, Method::GET | Method::HEAD) {
-            *response.status_mut() = StatusCode::METHOD_NOT_ALLOWED;
-            let allowed = HeaderValue::from_static("GET, HEAD");
-            response.headers_mut().insert(header::ALLOW, allowed);
-            return response;
-        }
-        let jwks = ready(&self.keys).jwks.clone();
-        let headers = response.headers_mut();
-        let media_type = HeaderValue::from_static("application/jwk-set+json");
-        headers.insert(header::CONTENT_TYPE, media_type);
-        headers.insert(header::CACHE_CONTROL, self.cache_control.clone());
-        if method == Method::GET {
-            *response.body_mut() = jwks;
-        } else {
-            headers.insert(header::CONTENT_LENGTH, jwks.len().into());
-        }
-        response
+        let media_type = "application/jwk-set+json";
+        let jwks = &ready(&self.keys).jwks;
+        published(method, media_type, &self.cache_control, jwks)
     }
 }
 

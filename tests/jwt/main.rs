@@ -13,4 +13,5 @@ mod jwks;
 mod jws;
 mod keys;
 mod layer;
+mod resource;
 mod verify;
