@@ -21,6 +21,20 @@ pub(super) struct Identity {
     pub(super) second: u64,
 }
 
+impl Identity {
+    /// Where the key lies: bits as if thrown, whatever pattern the keys follow.
+    ///
+    /// The halves alone would not do: of keys in a row (addresses, numbered users) they are numbers in a
+    /// row too, which may all fall close together. Their product is none.
+    #[inline]
+    pub(super) fn spread(self) -> u64 {
+        let product = u128::from(self.first).wrapping_mul(u128::from(self.second));
+        #[allow(clippy::cast_possible_truncation, reason = "both halves are taken")]
+        let (high, low) = ((product >> 64) as u64, product as u64);
+        high ^ low
+    }
+}
+
 /// The random numbers of a store.
 pub(super) struct Identities {
     /// What the sums begin with, then what each word is multiplied by.

@@ -167,8 +167,8 @@ impl Counters {
             cost: hit.cost(),
             key,
             size,
-            // The low bits choose the block. There are at most 256 shards, a power of two.
-            shard: (key.first >> 56) as usize & (self.sizes[size].len() - 1),
+            // Other bits than those that choose the blocks. There are at most 256 shards, a power of two.
+            shard: (key.spread() >> 24) as usize & (self.sizes[size].len() - 1),
             // A second more, as the second of the last request may have been about to end.
             code: lifetime_code(quota.view_nanos() / 1_000_000_000 + 2),
         }

@@ -106,9 +106,12 @@
 //! There are at most [`max_keys`](crate::store::MemoryStore::max_keys) places of each size. When a new key
 //! finds neither a free place nor one whose counts have left the window, the key of sixteen that nobody has
 //! asked for the longest is forgotten: one that is being refused, and goes on asking, is not. Nothing live
-//! is forgotten before more than half of the places are taken. There is no sweep, and no request looks at
-//! more than sixteen places; under the default bound, now and then a new key doubles a table of at most
-//! 2,048 places, the part of the store that lies under one lock.
+//! is forgotten before more than half of the places are taken, whatever pattern the keys follow: both blocks
+//! of eight in which a new key may lie would have to be full, and so would the other block of each of the
+//! sixteen keys in them (the first live key was forgotten at 85 % in the worst of 300 stores of 16,384).
+//! There is no sweep. A request looks at sixteen places at most, and one with a new key in a full store at
+//! 128 more; under the default bound, now and then a new key doubles a table of at most 2,048 places, the
+//! part of the store that lies under one lock.
 
 mod algorithm;
 mod ask;

@@ -60,10 +60,11 @@ impl Table {
     /// The place of a key that is there, marked as asked for now.
     #[inline]
     pub(super) fn find(&mut self, key: Identity, code: u32, now: u32) -> Option<Place> {
-        let [first, second] = self.choices(key)?;
+        let spread = key.spread();
+        let [first, second] = self.choices(spread)?;
         let likely = Place {
             block: first,
-            way: preferred(key),
+            way: preferred(spread),
         };
         // The tag lies in another line than the identity: neither waits for the other.
         let tag = tag(key, code);
@@ -82,17 +83,21 @@ impl Table {
     /// state lay there is still to be overwritten.
     pub(super) fn claim(&mut self, key: Identity, code: u32, now: u32, most: usize) -> Place {
         let place = loop {
-            let Some(choices) = self.choices(key) else {
+            let spread = key.spread();
+            let Some(choices) = self.choices(spread) else {
                 self.grow(now);
                 continue;
             };
-            if let Some(place) = self.vacant(choices, key, now) {
+            if let Some(place) = self.vacant(choices, spread, now) {
                 break place;
             }
-            if self.blocks >= most {
-                break self.stalest(choices, now);
+            if self.blocks < most {
+                self.grow(now);
+                continue;
             }
-            self.grow(now);
+            break self
+                .make_room(choices, now)
+                .unwrap_or_else(|| self.stalest(choices, now));
         };
         self.taken += usize::from(self.tag(place) == 0);
         self.occupy(place, key, tag(key, code), now);
@@ -126,42 +131,63 @@ impl Table {
 
     /// The two blocks that a key may lie in, which may be one; none in a table without places.
     #[inline]
-    fn choices(&self, key: Identity) -> Option<[usize; 2]> {
+    fn choices(&self, spread: u64) -> Option<[usize; 2]> {
         let mask = self.blocks.checked_sub(1)?;
         #[allow(
             clippy::cast_possible_truncation,
             reason = "the low bits are what is wanted"
         )]
-        Some([key.first as usize & mask, key.second as usize & mask])
+        Some([
+            (spread & 0x00ff_ffff) as usize & mask,
+            (spread >> 32) as usize & mask,
+        ])
     }
 
     /// The place of a key in a block.
     fn search(&self, block: usize, key: Identity, tag: u32) -> Option<Place> {
-        let places = (0..WAYS).map(|way| Place { block, way });
-        places
+        places(block)
             .filter(|place| self.tag(*place) == tag)
             .find(|place| self.identity(*place) == key)
     }
 
     /// A place that is free, or whose counts have left the window. It is in the first block, and there the
     /// one that is looked at first, unless the first block is about to run out and the second is not.
-    fn vacant(&self, [first, second]: [usize; 2], key: Identity, now: u32) -> Option<Place> {
-        let vacant = |block: usize| {
-            let places = (0..WAYS).map(move |way| Place { block, way });
-            places.filter(move |place| self.is_vacant(*place, now))
-        };
+    fn vacant(&self, [first, second]: [usize; 2], spread: u64, now: u32) -> Option<Place> {
+        let vacant = |block| places(block).filter(|place| self.is_vacant(*place, now));
         let room = vacant(first).count();
         if room < WAYS / 2 && vacant(second).count() > room {
             return vacant(second).next();
         }
         let likely = Place {
             block: first,
-            way: preferred(key),
+            way: preferred(spread),
         };
         if self.is_vacant(likely, now) {
             return Some(likely);
         }
         vacant(first).next()
+    }
+
+    /// A place that somebody leaves who has room in the other one of its two blocks.
+    #[cold]
+    fn make_room(&mut self, choices: [usize; 2], now: u32) -> Option<Place> {
+        for from in choices.into_iter().flat_map(places) {
+            let key = self.identity(from);
+            let others = self.choices(key.spread())?;
+            let other = others.into_iter().find(|block| *block != from.block);
+            let to = other.and_then(|block| places(block).find(|to| self.is_vacant(*to, now)));
+            if let Some(to) = to {
+                self.taken += usize::from(self.tag(to) == 0);
+                self.occupy(to, key, self.tag(from), self.word(from, TOUCHED));
+                let (from_state, to_state) = (self.at(from) + HEAD, self.at(to) + HEAD);
+                let state = from_state..self.at(from) + self.stride;
+                self.bytes.copy_within(state, to_state);
+                self.set_word(from, 0, 0);
+                self.taken -= 1;
+                return Some(from);
+            }
+        }
+        None
     }
 
     /// The place that has not been asked for the longest. What was touched in a future that the clock has
@@ -173,7 +199,7 @@ impl Table {
         };
         choices
             .into_iter()
-            .flat_map(|block| (0..WAYS).map(move |way| Place { block, way }))
+            .flat_map(places)
             .max_by_key(|place| age(self.word(*place, TOUCHED), now).abs())
             .unwrap_or(likely)
     }
@@ -202,8 +228,12 @@ impl Table {
                 if old.is_vacant(from, now) {
                     continue;
                 }
-                let choices = self.choices(key);
-                if let Some(to) = choices.and_then(|choices| self.vacant(choices, key, now)) {
+                let spread = key.spread();
+                let room = self.choices(spread).and_then(|choices| {
+                    self.vacant(choices, spread, now)
+                        .or_else(|| self.make_room(choices, now))
+                });
+                if let Some(to) = room {
                     self.occupy(to, key, old.tag(from), old.word(from, TOUCHED));
                     let state = old.at(from) + HEAD..old.at(from) + old.stride;
                     self.state(to).copy_from_slice(&old.bytes[state]);
@@ -273,16 +303,22 @@ impl Table {
     }
 }
 
+/// The places of a block.
+#[inline]
+fn places(block: usize) -> impl Iterator<Item = Place> {
+    (0..WAYS).map(move |way| Place { block, way })
+}
+
 #[inline]
 fn tag(key: Identity, code: u32) -> u32 {
     // The low half chooses the block, so the tag is taken from the high one.
     ((key.second >> 32) as u32 & !LIFETIME_BITS) | code
 }
 
-/// The way that a key lies in if it was free. The low bits choose the block, the highest the shard.
+/// The way that a key lies in if it was free.
 #[inline]
-fn preferred(key: Identity) -> usize {
-    (key.first >> 48) as usize % WAYS
+fn preferred(spread: u64) -> usize {
+    (spread >> 61) as usize
 }
 
 /// The seconds since a place was asked for, negative if that is in the future.
