@@ -12,6 +12,8 @@ mod replay;
 mod cluster;
 #[cfg(feature = "redis")]
 mod faults;
+#[cfg(all(feature = "redis", feature = "aws-lc"))]
+mod guarded;
 #[cfg(feature = "redis")]
 #[path = "../support/redis/mod.rs"]
 mod redis;

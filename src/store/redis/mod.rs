@@ -60,9 +60,22 @@ const LONGEST_PREFIX: usize = 128;
 /// It needs the tokio runtime with timers, and says [`Unreachable`](super::StoreErrorKind::Unreachable)
 /// outside of any.
 ///
-/// TLS (`rediss://`) verifies the server's certificate against the operating system's roots, or an
-/// [authority of one's own](Self::certificates). rustls' default crypto provider is used if the process has one. If it has none, aws-lc's becomes the default, as rustls
-/// itself would have it where that is the only one compiled in.
+/// # TLS
+///
+/// `rediss://` verifies the server's certificate against the operating system's roots, or an
+/// [authority of one's own](Self::certificates), on one node, with Sentinels and on a Cluster alike.
+///
+/// It is the one thing in this crate that is not a store's own: the Redis client takes rustls' crypto
+/// provider from the process, and cannot be handed one. Where the process has a default provider, that is
+/// used. Where it has none, making a `rediss://` store installs aws-lc's as the default, once and for all. An
+/// application that wants another, or says so itself, calls `CryptoProvider::install_default` before it makes
+/// the store. `redis://` and `unix://` touch nothing of it.
+///
+/// # Users
+///
+/// A user of Redis 7 for one application, whose keys have the prefix `myapp:`, needs no more than
+/// `~myapp:* +@read +@write +@scripting +@connection -@dangerous`; with Sentinels also `+role`, on a Cluster
+/// also `+cluster|slots`.
 ///
 /// ```
 /// use std::time::Duration;

@@ -1,6 +1,6 @@
 //! [`RedisCluster`]: three masters, each with a replica.
 
-use super::{RedisServer, eventually, server::free_port};
+use super::{RedisServer, Tls, eventually, server::free_port};
 
 const MASTERS: usize = 3;
 
@@ -12,7 +12,25 @@ pub(crate) struct RedisCluster {
 impl RedisCluster {
     /// A Cluster that serves all slots, and whose replicas can take over.
     pub(crate) fn start() -> Self {
-        let nodes: Vec<_> = (0..2 * MASTERS).map(|_| start_node()).collect();
+        Self::of(
+            || RedisServer::start_with(&as_strs(&options())),
+            RedisServer::port,
+        )
+    }
+
+    /// The same, of nodes that talk TLS, ask their default user for a password, and have these users besides
+    /// (as in Redis' `user` directive).
+    pub(crate) fn start_guarded(users: &[&str], password: &str, tls: &Tls) -> Self {
+        let node = || {
+            let options = [options(), user_options(users)].concat();
+            RedisServer::start_guarded(&as_strs(&options), password, tls)
+        };
+        Self::of(node, RedisServer::tls_port)
+    }
+
+    /// `meet`: the port by which nodes know each other.
+    fn of(start: impl Fn() -> RedisServer, meet: impl Fn(&RedisServer) -> u16) -> Self {
+        let nodes: Vec<_> = (0..2 * MASTERS).map(|_| start()).collect();
         for (index, node) in nodes.iter().enumerate() {
             node.command(&["CLUSTER", "SET-CONFIG-EPOCH", &(index + 1).to_string()]);
         }
@@ -25,7 +43,7 @@ impl RedisCluster {
             master.command(&["CLUSTER", "ADDSLOTSRANGE", &first, &last]);
         }
         for node in &nodes[1..] {
-            let (port, bus) = (node.port().to_string(), bus_port(node));
+            let (port, bus) = (meet(node).to_string(), bus_port(node));
             nodes[0].command(&["CLUSTER", "MEET", "127.0.0.1", &port, &bus]);
         }
         let ids: Vec<_> = nodes
@@ -114,10 +132,10 @@ impl RedisCluster {
     }
 }
 
-fn start_node() -> RedisServer {
+fn options() -> Vec<String> {
     // Its bus would be 10,000 ports up otherwise, which may be out of range or taken.
     let bus = free_port().to_string();
-    RedisServer::start_with(&[
+    let options = [
         "--cluster-enabled",
         "yes",
         "--cluster-port",
@@ -131,7 +149,23 @@ fn start_node() -> RedisServer {
         "0",
         "--repl-diskless-sync-delay",
         "0",
-    ])
+    ];
+    options.into_iter().map(str::to_owned).collect()
+}
+
+/// Options for users, each as in Redis' `user` directive.
+pub(super) fn user_options(users: &[&str]) -> Vec<String> {
+    let words = |user: &&str| {
+        let rules = user.split(' ').map(str::to_owned);
+        std::iter::once("--user".to_owned())
+            .chain(rules)
+            .collect::<Vec<_>>()
+    };
+    users.iter().flat_map(words).collect()
+}
+
+pub(super) fn as_strs(options: &[String]) -> Vec<&str> {
+    options.iter().map(String::as_str).collect()
 }
 
 fn bus_port(node: &RedisServer) -> String {

@@ -9,6 +9,7 @@
 mod cluster;
 mod sentinel;
 mod server;
+mod tls;
 mod wire;
 
 use std::time::{Duration, Instant};
@@ -17,6 +18,7 @@ pub(crate) use self::{
     cluster::RedisCluster,
     sentinel::RedisSentinels,
     server::{RedisServer, free_port},
+    tls::Tls,
     wire::Answer,
 };
 

@@ -1,6 +1,10 @@
 //! [`RedisSentinels`]: a master, its replica, and three Sentinels that watch them.
 
-use super::{RedisServer, eventually};
+use super::{
+    RedisServer, Tls,
+    cluster::{as_strs, user_options},
+    eventually,
+};
 
 pub(crate) struct RedisSentinels {
     /// The master and its replica, as they were at the start.
@@ -22,22 +26,36 @@ impl RedisSentinels {
             "--repl-diskless-sync-delay",
             "0",
         ]);
-        eventually("the replica is in step", || {
-            let link = replica
-                .command(&["INFO", "replication"])
-                .field("master_link_status");
-            (link.as_deref() == Some("up")).then_some(())
-        });
+        is_in_step(&replica);
+        let configuration = configuration(master.port());
+        let start = || RedisServer::start_sentinel(&configuration);
+        Self::of([master, replica], start)
+    }
+
+    /// The same, all of which talk TLS. Nodes ask their default user for one password and have these users
+    /// besides (as in Redis' `user` directive); Sentinels ask for another password.
+    pub(crate) fn start_guarded(users: &[&str], of_nodes: &str, own: &str, tls: &Tls) -> Self {
+        let common = ["--repl-diskless-sync-delay", "0"].map(str::to_owned);
+        let options = [common.to_vec(), user_options(users)].concat();
+        let master = RedisServer::start_guarded(&as_strs(&options), of_nodes, tls);
+        let replicate = format!("127.0.0.1 {}", master.tls_port());
+        let options = [options, vec!["--replicaof".to_owned(), replicate]].concat();
+        let replica = RedisServer::start_guarded(&as_strs(&options), of_nodes, tls);
+        is_in_step(&replica);
         let name = Self::MASTER;
         let configuration = format!(
-            "sentinel monitor {name} 127.0.0.1 {port} 2\n\
-             sentinel down-after-milliseconds {name} 1000\n\
-             sentinel failover-timeout {name} 3000\n\
-             sentinel parallel-syncs {name} 1\n"
+            "{}sentinel auth-pass {name} {of_nodes}\n\
+             sentinel sentinel-pass {own}\n\
+             requirepass {own}\n",
+            configuration(master.tls_port())
         );
-        let sentinels: Vec<_> = (0..3)
-            .map(|_| RedisServer::start_sentinel(&configuration))
-            .collect();
+        let start = || RedisServer::start_guarded_sentinel(&configuration, own, tls);
+        Self::of([master, replica], start)
+    }
+
+    fn of(nodes: [RedisServer; 2], start: impl Fn() -> RedisServer) -> Self {
+        let name = Self::MASTER;
+        let sentinels: Vec<_> = (0..3).map(|_| start()).collect();
         for sentinel in &sentinels {
             eventually("the Sentinels know each other and the replica", || {
                 let known = sentinel.command(&["SENTINEL", "MASTER", name]);
@@ -48,7 +66,7 @@ impl RedisSentinels {
             });
         }
         Self {
-            nodes: vec![master, replica],
+            nodes: nodes.into(),
             sentinels,
         }
     }
@@ -61,7 +79,7 @@ impl RedisSentinels {
     /// Kills the master, and waits until the Sentinels have made the replica the new one.
     pub(crate) fn fail_over(&mut self) {
         let port = self.master_port();
-        let of_port = |node: &RedisServer| node.port() == port;
+        let of_port = |node: &RedisServer| node.listens_on(port);
         let master = self.nodes.iter().position(of_port).expect("one of ours");
         self.nodes[master].kill();
         eventually("another master", || {
@@ -75,4 +93,23 @@ impl RedisSentinels {
             self.sentinels[0].command(&["SENTINEL", "GET-MASTER-ADDR-BY-NAME", Self::MASTER]);
         address.list()[1].text().parse().expect("a port")
     }
+}
+
+fn is_in_step(replica: &RedisServer) {
+    eventually("the replica is in step", || {
+        let link = replica
+            .command(&["INFO", "replication"])
+            .field("master_link_status");
+        (link.as_deref() == Some("up")).then_some(())
+    });
+}
+
+fn configuration(port: u16) -> String {
+    let name = RedisSentinels::MASTER;
+    format!(
+        "sentinel monitor {name} 127.0.0.1 {port} 2\n\
+         sentinel down-after-milliseconds {name} 1000\n\
+         sentinel failover-timeout {name} 3000\n\
+         sentinel parallel-syncs {name} 1\n"
+    )
 }

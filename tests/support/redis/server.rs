@@ -11,6 +11,7 @@ use std::{
 
 use super::{
     eventually,
+    tls::Tls,
     wire::{self, Answer},
 };
 
@@ -19,6 +20,7 @@ pub(crate) struct RedisServer {
     arguments: Vec<String>,
     password: Option<String>,
     port: u16,
+    tls: Option<(Tls, u16)>,
     folder: PathBuf,
     process: Option<Process>,
 }
@@ -60,11 +62,28 @@ impl RedisServer {
         server
     }
 
+    /// A server with these options that asks its default user for this password, and listens for TLS as well.
+    pub(crate) fn start_guarded(options: &[&str], password: &str, tls: &Tls) -> Self {
+        let mut server = Self::new(options);
+        for option in ["--requirepass", password, "--masterauth", password] {
+            server.arguments.push(option.to_owned());
+        }
+        server.guard(password, tls);
+        server
+    }
+
+    fn guard(&mut self, password: &str, tls: &Tls) {
+        self.password = Some(password.to_owned());
+        self.tls = Some((tls.clone(), 0));
+        self.launch();
+    }
+
     fn new(options: &[&str]) -> Self {
         Self {
             arguments: options.iter().map(|option| (*option).to_owned()).collect(),
             password: None,
             port: 0,
+            tls: None,
             folder: new_folder(),
             process: None,
         }
@@ -72,11 +91,23 @@ impl RedisServer {
 
     /// A Sentinel, which takes its configuration from a file that it also writes.
     pub(super) fn start_sentinel(configuration: &str) -> Self {
+        let mut server = Self::new_sentinel(configuration);
+        server.launch();
+        server
+    }
+
+    /// A Sentinel that asks for this password, which is in its configuration too, and listens for TLS as well.
+    pub(super) fn start_guarded_sentinel(configuration: &str, password: &str, tls: &Tls) -> Self {
+        let mut server = Self::new_sentinel(configuration);
+        server.guard(password, tls);
+        server
+    }
+
+    fn new_sentinel(configuration: &str) -> Self {
         let mut server = Self::new(&[]);
         let file = server.folder.join("sentinel.conf");
         fs::write(&file, configuration).unwrap();
         server.arguments = vec![file.to_str().unwrap().to_owned(), "--sentinel".to_owned()];
-        server.launch();
         server
     }
 
@@ -84,6 +115,9 @@ impl RedisServer {
         for _ in 0..10 {
             // Free now, and maybe taken by the time the server asks for it: then another.
             self.port = free_port();
+            if let Some((_, port)) = &mut self.tls {
+                *port = free_port();
+            }
             if self.try_launch() {
                 return;
             }
@@ -107,6 +141,7 @@ impl RedisServer {
             .args(["-c", START, "sh"])
             // The options' file comes first, if there is one.
             .args(&self.arguments)
+            .args(self.tls.iter().flat_map(|(tls, port)| tls.options(*port)))
             .args(["--bind", "127.0.0.1", "--port", &port, "--dir", folder])
             .args(["--save", "", "--appendonly", "no", "--daemonize", "no"])
             .env("LOG", self.folder.join("log"))
@@ -142,6 +177,20 @@ impl RedisServer {
 
     pub(crate) fn port(&self) -> u16 {
         self.port
+    }
+
+    pub(crate) fn listens_on(&self, port: u16) -> bool {
+        self.port == port || self.tls.as_ref().is_some_and(|(_, own)| *own == port)
+    }
+
+    /// The port it listens for TLS on.
+    pub(crate) fn tls_port(&self) -> u16 {
+        self.tls.as_ref().expect("it listens for TLS").1
+    }
+
+    /// `rediss://<login>@127.0.0.1:<port>`.
+    pub(crate) fn tls_url(&self, login: &str) -> String {
+        format!("rediss://{login}@127.0.0.1:{}", self.tls_port())
     }
 
     /// `redis://127.0.0.1:<port>`, with the password if it has one.
@@ -240,7 +289,7 @@ pub(crate) fn free_port() -> u16 {
     listener.local_addr().unwrap().port()
 }
 
-fn new_folder() -> PathBuf {
+pub(super) fn new_folder() -> PathBuf {
     static COUNT: AtomicUsize = AtomicUsize::new(0);
     let count = COUNT.fetch_add(1, Ordering::Relaxed);
     let name = format!("redis-{}-{count}", std::process::id());
