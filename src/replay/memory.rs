@@ -3,7 +3,10 @@
 use std::{
     collections::{BTreeSet, HashMap},
     hash::{BuildHasher, RandomState},
-    sync::{Mutex, MutexGuard, PoisonError},
+    sync::{
+        Mutex, MutexGuard, PoisonError,
+        atomic::{AtomicUsize, Ordering},
+    },
     time::{Duration, SystemTime},
 };
 
@@ -20,9 +23,14 @@ type Fingerprint = [u64; 2];
 /// Nanoseconds since the Unix epoch.
 type Nanos = u128;
 
+/// Enough that the threads of a machine seldom meet at one lock.
+const SHARDS: usize = 16;
+
 struct Replays {
     hashers: [RandomState; 2],
-    table: Mutex<Table>,
+    shards: [Mutex<Table>; SHARDS],
+    /// The entries of all shards, those included whose time is over.
+    entries: AtomicUsize,
     most: usize,
 }
 
@@ -44,11 +52,11 @@ struct Entry {
 
 impl ReplayStore for MemoryStore {
     fn consume(&self, key: &[u8], now: SystemTime, keep: Duration) -> Reply<bool> {
-        self.replays(key, now, |table, key, now| {
-            if table.entries.contains_key(&key) {
+        self.replays(key, now, |shard, key, now| {
+            if shard.entry(key).is_some() {
                 return Ok(false);
             }
-            table.put(key, Entry::used(None, end(now, keep)))?;
+            shard.put(key, Entry::used(None, end(now, keep)))?;
             Ok(true)
         })
     }
@@ -60,13 +68,13 @@ impl ReplayStore for MemoryStore {
         now: SystemTime,
         lease: Duration,
     ) -> Reply<Claim> {
-        self.replays(key, now, |table, key, now| {
-            match table.entries.get(&key) {
+        self.replays(key, now, |shard, key, now| {
+            match shard.entry(key) {
                 Some(entry) if entry.holder.is_none() => return Ok(Claim::Used),
                 Some(entry) if entry.holder != Some(*token) => return Ok(Claim::InFlight),
                 _ => {}
             }
-            table.put(key, Entry::held(*token, end(now, lease)))?;
+            shard.put(key, Entry::held(*token, end(now, lease)))?;
             Ok(Claim::Claimed)
         })
     }
@@ -78,10 +86,10 @@ impl ReplayStore for MemoryStore {
         now: SystemTime,
         keep: Duration,
     ) -> Reply<bool> {
-        self.replays(key, now, |table, key, now| {
+        self.replays(key, now, |shard, key, now| {
             let end = end(now, keep);
-            let Some(entry) = table.entries.get(&key).copied() else {
-                table.put(key, Entry::used(Some(*token), end))?;
+            let Some(entry) = shard.entry(key) else {
+                shard.put(key, Entry::used(Some(*token), end))?;
                 return Ok(false);
             };
             let ours = entry.holder == Some(*token) || entry.used_by == Some(*token);
@@ -90,19 +98,17 @@ impl ReplayStore for MemoryStore {
                 None => (entry.used_by, end.max(entry.end)),
                 Some(_) => (Some(*token), end),
             };
-            table.put(key, Entry::used(used_by, end))?;
+            shard.put(key, Entry::used(used_by, end))?;
             Ok(ours)
         })
     }
 
     fn release(&self, key: &[u8], token: &ClaimToken, now: SystemTime) -> Reply<bool> {
-        self.replays(key, now, |table, key, _| {
-            let ours = table
-                .entries
-                .get(&key)
-                .is_some_and(|entry| entry.holder == Some(*token));
+        self.replays(key, now, |shard, key, _| {
+            let entry = shard.entry(key);
+            let ours = entry.is_some_and(|entry| entry.holder == Some(*token));
             if ours {
-                table.remove(key);
+                shard.remove(key);
             }
             Ok(ours)
         })
@@ -110,17 +116,19 @@ impl ReplayStore for MemoryStore {
 }
 
 impl MemoryStore {
-    /// Does something about a key whose entry, if there is one, still counts.
+    /// Does something about a key whose entry, if there is one, still counts. It is done again if there was
+    /// no room and some could be made.
     fn replays<T>(
         &self,
         key: &[u8],
         now: SystemTime,
-        verb: impl FnOnce(&mut Bounded<'_>, Fingerprint, Nanos) -> Result<T, StoreError>,
+        verb: impl Fn(&mut Shard<'_>, Fingerprint, Nanos) -> Result<T, StoreError>,
     ) -> Reply<T> {
         let most = self.max_keys();
         let replays = self.table(Domain::Replay, || Replays {
             hashers: [RandomState::new(), RandomState::new()],
-            table: Mutex::default(),
+            shards: Default::default(),
+            entries: AtomicUsize::new(0),
             most,
         });
         let Some(replays) = replays else {
@@ -131,71 +139,97 @@ impl MemoryStore {
             .each_ref()
             .map(|hasher| hasher.hash_one(key));
         let now = since_epoch(now).as_nanos();
-        let mut table = replays.lock();
-        table.forget(key, now);
-        let mut table = Bounded {
-            table: &mut table,
-            most: replays.most,
+        let act = || {
+            let mut shard = replays.shard(key[0] as usize % SHARDS);
+            shard.forget(Some(key), now);
+            verb(&mut shard, key, now)
         };
-        Reply::Ready(verb(&mut table, key, now))
-    }
-}
-
-struct Bounded<'a> {
-    table: &'a mut Table,
-    most: usize,
-}
-
-impl std::ops::Deref for Bounded<'_> {
-    type Target = Table;
-
-    fn deref(&self) -> &Table {
-        self.table
-    }
-}
-
-impl Bounded<'_> {
-    fn put(&mut self, key: Fingerprint, entry: Entry) -> Result<(), StoreError> {
-        if let Some(old) = self.table.entries.get_mut(&key) {
-            self.table.ends.remove(&(old.end, key));
-            self.table.ends.insert((entry.end, key));
-            *old = entry;
-            return Ok(());
+        let mut outcome = act();
+        let is_full = |outcome: &Result<T, StoreError>| {
+            let error = outcome.as_ref().err();
+            error.is_some_and(|error| error.kind() == StoreErrorKind::Full)
+        };
+        if is_full(&outcome) && replays.make_room(now) {
+            outcome = act();
         }
-        if self.table.entries.len() >= self.most {
+        Reply::Ready(outcome)
+    }
+}
+
+impl Replays {
+    fn shard(&self, at: usize) -> Shard<'_> {
+        // Nothing panics halfway through a change, so a poisoned lock guards whole entries.
+        let table = self.shards[at].lock();
+        Shard {
+            table: table.unwrap_or_else(PoisonError::into_inner),
+            of: self,
+        }
+    }
+
+    /// Forgets some entries of every shard whose time is over; false, if there is no room then either. One
+    /// lock is held at a time.
+    fn make_room(&self, now: Nanos) -> bool {
+        (0..SHARDS).for_each(|at| self.shard(at).forget(None, now));
+        self.entries.load(Ordering::Relaxed) < self.most
+    }
+
+    /// Counts one more entry, if there may be one.
+    fn take_room(&self) -> bool {
+        let one_more = |count: usize| (count < self.most).then_some(count + 1);
+        let relaxed = Ordering::Relaxed;
+        // Only the number matters: what is counted lies behind a lock.
+        self.entries
+            .fetch_update(relaxed, relaxed, one_more)
+            .is_ok()
+    }
+}
+
+/// A part of the table, locked.
+struct Shard<'a> {
+    table: MutexGuard<'a, Table>,
+    of: &'a Replays,
+}
+
+impl Shard<'_> {
+    fn entry(&self, key: Fingerprint) -> Option<Entry> {
+        self.table.entries.get(&key).copied()
+    }
+
+    fn put(&mut self, key: Fingerprint, entry: Entry) -> Result<(), StoreError> {
+        let Table { entries, ends } = &mut *self.table;
+        if let Some(old) = entries.get_mut(&key) {
+            ends.remove(&(old.end, key));
+            *old = entry;
+        } else if self.of.take_room() {
+            entries.insert(key, entry);
+        } else {
             return Err(StoreError::new(StoreErrorKind::Full));
         }
-        self.table.entries.insert(key, entry);
-        self.table.ends.insert((entry.end, key));
+        ends.insert((entry.end, key));
         Ok(())
     }
 
-    fn remove(&mut self, key: Fingerprint) {
-        self.table.remove(key);
-    }
-}
-
-impl Table {
     /// Forgets the key if its time is over, and a few others whose time is: more than one call adds, and so
     /// few that no call is slow.
-    fn forget(&mut self, key: Fingerprint, now: Nanos) {
-        if self.entries.get(&key).is_some_and(|entry| entry.end <= now) {
+    fn forget(&mut self, key: Option<Fingerprint>, now: Nanos) {
+        if let Some(key) = key
+            && self.entry(key).is_some_and(|entry| entry.end <= now)
+        {
             self.remove(key);
         }
         for _ in 0..4 {
-            match self.ends.first() {
-                Some((end, key)) if *end <= now => {
-                    let key = *key;
-                    self.remove(key);
-                }
+            match self.table.ends.first().copied() {
+                Some((end, key)) if end <= now => self.remove(key),
                 _ => break,
             }
         }
     }
 
     fn remove(&mut self, key: Fingerprint) {
-        if let Some(entry) = self.entries.remove(&key) {
-            self.ends.remove(&(entry.end, key));
+        let Table { entries, ends } = &mut *self.table;
+        if let Some(entry) = entries.remove(&key) {
+            ends.remove(&(entry.end, key));
+            self.of.entries.fetch_sub(1, Ordering::Relaxed);
         }
     }
 }
@@ -215,13 +249,6 @@ impl Entry {
             holder: None,
             used_by: by,
         }
-    }
-}
-
-impl Replays {
-    fn lock(&self) -> MutexGuard<'_, Table> {
-        // Nothing panics halfway through a change, so a poisoned lock guards whole entries.
-        self.table.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 

@@ -1,10 +1,13 @@
 //! The replay store in memory: the common suite, time, and room.
 
-use std::{sync::Arc, time::Duration};
+use std::{
+    sync::{Arc, Barrier},
+    time::Duration,
+};
 
 use portcullis::{
     replay::{Claim, ReplayStore},
-    store::{MemoryStore, StoreErrorKind},
+    store::{MemoryStore, Reply, StoreErrorKind},
 };
 use proptest::prelude::*;
 
@@ -112,6 +115,37 @@ async fn full_refuses_and_forgets_nothing_that_counts() {
             .await
             .is_err_and(full)
     );
+}
+
+/// However many threads fill it: as many get in as there is room for, and no other.
+#[test]
+fn threads_that_fill_it_never_pass_its_bound() {
+    for round in 0..20_u8 {
+        let store = MemoryStore::bounded(64);
+        let barrier = Arc::new(Barrier::new(8));
+        let threads: Vec<_> = (0..8_u8)
+            .map(|thread| {
+                let (store, barrier) = (store.clone(), Arc::clone(&barrier));
+                std::thread::spawn(move || {
+                    barrier.wait();
+                    let won = |index: &u8| {
+                        // Half of the keys are everyone's.
+                        let owner = if index % 2 == 0 { 0xff } else { thread };
+                        match store.consume(&[round, owner, *index], now(), KEEP) {
+                            Reply::Ready(won) => won.is_ok_and(|won| won),
+                            Reply::Wait(_) => panic!("memory does not wait"),
+                        }
+                    };
+                    (0..64).filter(won).count()
+                })
+            })
+            .collect();
+        let won: usize = threads
+            .into_iter()
+            .map(|thread| thread.join().unwrap())
+            .sum();
+        assert_eq!(won, 64);
+    }
 }
 
 #[tokio::test]
