@@ -97,6 +97,7 @@ impl RedisRateLimits {
     #[must_use]
     pub fn new(store: RedisStore) -> Self {
         Self(Arc::new(Inner {
+            breaker: Breaker::of(&store),
             store,
             deadline: DEADLINE,
             time: ServerTime::default(),
@@ -104,7 +105,6 @@ impl RedisRateLimits {
             denied: Denied::default(),
             expiring: Expiring::default(),
             coalescer: Coalescer::default(),
-            breaker: Breaker::new(1, None),
         }))
     }
 
@@ -165,7 +165,7 @@ impl RateLimitStore for RedisRateLimits {
         }
         let inner = Arc::clone(&self.0);
         Reply::Wait(Box::pin(async move {
-            let guard = inner.breaker.ask(0)?;
+            let guard = inner.breaker.ask(asked.iter().map(|hit| hit.key.as_str()))?;
             // All of it together; each exchange by itself has this deadline, too.
             let deciding = timeout(inner.deadline, inner.decide(asked, now));
             let late = |_| StoreError::new(StoreErrorKind::Timeout);

@@ -208,6 +208,15 @@ impl RedisStore {
         }
     }
 
+    /// Whether keys lie on several masters, of which one may be away alone.
+    #[allow(
+        dead_code,
+        reason = "each module with a store of its own uses its part"
+    )]
+    pub(crate) fn is_cluster(&self) -> bool {
+        matches!(self.0.plan, Plan::Cluster(_))
+    }
+
     fn link(&self) -> &Arc<Link> {
         &self.0.link
     }

@@ -1,14 +1,18 @@
 //! [`Breaker`]: does not ask what does not answer.
 //!
-//! 1. Three failures in a row are an outage. While it lasts, one request at a time asks whether it is over,
-//!    a tenth of a second after the last one did; all others are told at once that nobody can be reached.
+//! 1. Three failures in a row are an outage. While it lasts, one request at a time asks whether it is over:
+//!    10 ms after it began, then after twice as long each time, up to a tenth of a second. All others are told
+//!    at once that nobody can be reached.
 //! 2. Any answer ends it. A failure of what was asked before it ended does not begin another.
 //! 3. A request that goes away before it is answered says nothing: otherwise clients that hang up could
 //!    bring about an outage. If it was the one that asked, the next one does.
 //! 4. A value that cannot be right says nothing either: it is one key's fault.
-//! 5. Each part of a store has outages of its own. They are told as one: from the first part's beginning to
-//!    the last one's end, each edge once and in order, by one caller at a time that holds no lock.
+//! 5. A Cluster has parts with outages of their own, as one of its masters may be away while the others
+//!    answer. They are told as one: from the first part's beginning to the last one's end, each edge once and
+//!    in order, by one caller at a time that holds no lock. A part that nobody asks about any more is taken for
+//!    well as soon as another answers.
 
+mod part;
 #[cfg(test)]
 mod tests;
 
@@ -20,17 +24,24 @@ use std::{
     time::{Duration, Instant},
 };
 
-use crate::store::{StoreError, StoreErrorKind};
+use crate::store::{RedisStore, StoreError, StoreErrorKind};
 
 /// How many failures in a row are an outage.
 const FAILURES: u32 = 3;
 
-/// How long after a failure somebody asks again.
-const PAUSE: Duration = Duration::from_millis(100);
+/// How long after a failure somebody asks again: soon, as what broke may be a connection only.
+const FIRST_PAUSE: Duration = Duration::from_millis(10);
+const LONGEST_PAUSE: Duration = Duration::from_millis(100);
 
 /// Whoever asks during an outage has heard by then: no deadline is longer. One that was forgotten, neither
 /// polled nor dropped, is waited for no longer either.
 const LONGEST: Duration = Duration::from_secs(60);
+
+/// So long after somebody could have asked about a part, nobody does.
+const IDLE: Duration = Duration::from_secs(10);
+
+/// How often idle parts are looked for.
+const LOOK: Duration = Duration::from_secs(1);
 
 pub(super) type Told = Arc<dyn Fn(bool) + Send + Sync>;
 
@@ -40,6 +51,8 @@ pub(super) struct Breaker(Arc<Shared>);
 
 struct Shared {
     parts: Box<[Part]>,
+    /// Whether an outage is told.
+    out: AtomicBool,
     edges: Mutex<Edges>,
     told: Option<Told>,
 }
@@ -58,6 +71,8 @@ struct State {
     failures: u32,
     /// During an outage, when somebody may ask next.
     next: Option<Instant>,
+    /// And how long after that one the next.
+    pause: Duration,
 }
 
 #[derive(Default)]
@@ -66,6 +81,8 @@ struct Edges {
     out: i64,
     told: bool,
     telling: bool,
+    /// When idle parts were last looked for.
+    looked: Option<Instant>,
 }
 
 /// Somebody is asking.
@@ -78,10 +95,15 @@ pub(super) struct Asking<'b> {
 }
 
 impl Breaker {
-    /// For a store of so many parts, at least 1.
-    pub(super) fn new(parts: usize, told: Option<Told>) -> Self {
+    pub(super) fn of(store: &RedisStore) -> Self {
+        let parts = if store.is_cluster() { part::COUNT } else { 1 };
+        Self::new(parts, None)
+    }
+
+    fn new(parts: usize, told: Option<Told>) -> Self {
         Self(Arc::new(Shared {
-            parts: (0..parts.max(1)).map(|_| Part::default()).collect(),
+            parts: (0..parts).map(|_| Part::default()).collect(),
+            out: AtomicBool::new(false),
             edges: Mutex::default(),
             told,
         }))
@@ -92,9 +114,19 @@ impl Breaker {
         Self::new(self.0.parts.len(), Some(told))
     }
 
-    /// May somebody ask this part? Parts are counted from 0, and around.
-    pub(super) fn ask(&self, part: usize) -> Result<Asking<'_>, StoreError> {
-        let part = &self.0.parts[part % self.0.parts.len()];
+    /// May somebody ask about these keys?
+    pub(super) fn ask<'k>(
+        &self,
+        keys: impl Iterator<Item = &'k str>,
+    ) -> Result<Asking<'_>, StoreError> {
+        let part = match &self.0.parts[..] {
+            [only] => only,
+            parts => &parts[part::of(keys)],
+        };
+        self.ask_part(part)
+    }
+
+    fn ask_part<'b>(&'b self, part: &'b Part) -> Result<Asking<'b>, StoreError> {
         if part.troubled.load(Ordering::Acquire) {
             return self.ask_at(part, Instant::now());
         }
@@ -127,7 +159,6 @@ impl Asking<'_> {
     /// What was heard.
     pub(super) fn heard<T>(self, answer: &Result<T, StoreError>) {
         match answer {
-            Ok(_) if self.probe.is_none() && !self.part.troubled.load(Ordering::Acquire) => {}
             Ok(_) => self.answered(),
             Err(error) if error.kind() == StoreErrorKind::Corrupt => {}
             Err(_) => self.failed(Instant::now()),
@@ -135,18 +166,11 @@ impl Asking<'_> {
     }
 
     fn answered(&self) {
-        let ended = {
-            let mut state = self.part.lock();
-            let ended = state.next.take().is_some();
-            if ended {
-                self.part.over.fetch_add(1, Ordering::AcqRel);
-            }
-            state.failures = 0;
-            self.part.troubled.store(false, Ordering::Release);
-            ended
-        };
-        if ended {
+        if self.part.troubled.load(Ordering::Acquire) && self.part.lock().end(self.part) {
             self.breaker.tell(-1);
+        }
+        if self.breaker.out.load(Ordering::Relaxed) {
+            self.breaker.end_idle(Instant::now());
         }
     }
 
@@ -159,8 +183,12 @@ impl Asking<'_> {
             state.failures = state.failures.saturating_add(1);
             self.part.troubled.store(true, Ordering::Release);
             let begun = state.next.is_none() && state.failures >= FAILURES;
-            if begun || self.probe.take().is_some() {
-                state.next = Some(now + PAUSE);
+            if begun {
+                state.pause = FIRST_PAUSE;
+                state.next = Some(now + FIRST_PAUSE);
+            } else if self.probe.take().is_some() {
+                state.pause = state.pause.saturating_mul(2).min(LONGEST_PAUSE);
+                state.next = Some(now + state.pause);
             }
             begun
         };
@@ -180,7 +208,7 @@ impl Drop for Asking<'_> {
         if let Some(since) = self.probe {
             let mut state = self.part.lock();
             if !self.is_past() && state.next.is_some() {
-                state.next = Some(since + PAUSE);
+                state.next = Some(since + state.pause);
             }
         }
     }
@@ -193,7 +221,40 @@ impl Part {
     }
 }
 
+impl State {
+    /// Forgets all failures. Whether that ended an outage.
+    fn end(&mut self, part: &Part) -> bool {
+        let ended = self.next.take().is_some();
+        if ended {
+            part.over.fetch_add(1, Ordering::AcqRel);
+        }
+        self.failures = 0;
+        part.troubled.store(false, Ordering::Release);
+        ended
+    }
+}
+
 impl Shared {
+    /// Ends the outages of parts whose end nobody would notice.
+    fn end_idle(&self, now: Instant) {
+        {
+            let mut edges = self.edges();
+            if edges.looked.is_some_and(|at| now < at + LOOK) {
+                return;
+            }
+            edges.looked = Some(now);
+        }
+        for part in &self.parts {
+            let mut state = part.lock();
+            let idle = state.next.is_some_and(|next| now > next + IDLE);
+            let ended = idle && state.end(part);
+            drop(state);
+            if ended {
+                self.tell(-1);
+            }
+        }
+    }
+
     fn edges(&self) -> MutexGuard<'_, Edges> {
         self.edges.lock().unwrap_or_else(PoisonError::into_inner)
     }
@@ -220,6 +281,7 @@ impl Shared {
             let out = {
                 let mut edges = self.edges();
                 let out = edges.out > 0;
+                self.out.store(out, Ordering::Relaxed);
                 if edges.told == out {
                     edges.telling = false;
                     telling.done = true;

@@ -4,6 +4,8 @@ use std::{mem, panic, sync::OnceLock, thread};
 
 use super::*;
 
+const PAUSE: Duration = LONGEST_PAUSE;
+
 type Heard = Arc<Mutex<Vec<bool>>>;
 
 /// When the failures of these tests happen.
@@ -28,9 +30,14 @@ impl Breaker {
         self.ask_at(&self.0.parts[0], now).ok()
     }
 
+    /// Now, which is long before the failures of these tests.
+    fn ask_now(&self, part: usize) -> Result<Asking<'_>, StoreError> {
+        self.ask_part(&self.0.parts[part])
+    }
+
     fn fail(&self, part: usize, times: u32) {
         for _ in 0..times {
-            self.ask(part).unwrap().failed(start());
+            self.ask_now(part).unwrap().failed(start());
         }
     }
 }
@@ -40,12 +47,12 @@ fn failures_in_a_row_are_an_outage_and_each_edge_is_told_once() {
     let (breaker, heard) = breaker(1);
     for _ in 0..10 {
         breaker.fail(0, FAILURES - 1);
-        breaker.ask(0).unwrap().heard(&Ok(()));
+        breaker.ask_now(0).unwrap().heard(&Ok(()));
     }
     assert!(heard.lock().unwrap().is_empty());
     breaker.fail(0, FAILURES);
     for _ in 0..100 {
-        let refused = breaker.ask(0).map(drop).unwrap_err();
+        let refused = breaker.ask_now(0).map(drop).unwrap_err();
         assert_eq!(refused.kind(), StoreErrorKind::Unreachable);
     }
     assert_eq!(*heard.lock().unwrap(), [true]);
@@ -54,7 +61,7 @@ fn failures_in_a_row_are_an_outage_and_each_edge_is_told_once() {
     assert_eq!(*heard.lock().unwrap(), [true, false]);
     // The count begins anew.
     breaker.fail(0, FAILURES - 1);
-    breaker.ask(0).unwrap().heard(&Ok(()));
+    breaker.ask_now(0).unwrap().heard(&Ok(()));
     assert_eq!(*heard.lock().unwrap(), [true, false]);
 }
 
@@ -62,14 +69,15 @@ fn failures_in_a_row_are_an_outage_and_each_edge_is_told_once() {
 fn during_an_outage_one_asks_at_a_time_and_not_often() {
     let (breaker, heard) = breaker(1);
     breaker.fail(0, FAILURES);
-    let mut now = start() + PAUSE;
-    for _ in 0..20 {
-        let probe = breaker.try_at(now).unwrap();
+    let mut failed = start();
+    for pause in [10, 20, 40, 80, 100, 100, 100] {
+        let next = failed + Duration::from_millis(pause);
+        assert!(breaker.try_at(next - Duration::from_nanos(1)).is_none());
+        let probe = breaker.try_at(next).unwrap();
         // However long it takes.
-        assert!(breaker.try_at(now + PAUSE * 10).is_none());
-        probe.failed(now + PAUSE * 20);
-        now += PAUSE * 21;
-        assert!(breaker.try_at(now - Duration::from_nanos(1)).is_none());
+        assert!(breaker.try_at(next + PAUSE * 10).is_none());
+        failed = next + PAUSE * 20;
+        probe.failed(failed);
     }
     assert_eq!(*heard.lock().unwrap(), [true]);
 }
@@ -78,17 +86,17 @@ fn during_an_outage_one_asks_at_a_time_and_not_often() {
 fn one_who_goes_away_says_nothing_and_keeps_nobody_from_asking() {
     let (breaker, heard) = breaker(1);
     for _ in 0..100 {
-        drop(breaker.ask(0).unwrap());
+        drop(breaker.ask_now(0).unwrap());
     }
     breaker.fail(0, FAILURES - 1);
-    drop(breaker.ask(0).unwrap());
+    drop(breaker.ask_now(0).unwrap());
     assert!(heard.lock().unwrap().is_empty());
     breaker.fail(0, 1);
     let mut now = start() + PAUSE;
     for _ in 0..20 {
         drop(breaker.try_at(now).unwrap());
         assert!(breaker.try_at(now).is_none(), "too often");
-        now += PAUSE;
+        now += FIRST_PAUSE;
     }
     // Neither polled nor dropped, it is waited for no longer than any deadline.
     mem::forget(breaker.try_at(now).unwrap());
@@ -100,8 +108,8 @@ fn one_who_goes_away_says_nothing_and_keeps_nobody_from_asking() {
 #[test]
 fn what_was_asked_before_the_end_begins_no_other_outage() {
     let (breaker, heard) = breaker(1);
-    let late: Vec<_> = (0..10).map(|_| breaker.ask(0).unwrap()).collect();
-    let answered = breaker.ask(0).unwrap();
+    let late: Vec<_> = (0..10).map(|_| breaker.ask_now(0).unwrap()).collect();
+    let answered = breaker.ask_now(0).unwrap();
     breaker.fail(0, FAILURES);
     let probe = breaker.try_at(start() + PAUSE).unwrap();
     // Any answer ends it, also one that came late.
@@ -120,7 +128,7 @@ fn what_was_asked_before_the_end_begins_no_other_outage() {
 #[test]
 fn a_probe_of_a_past_outage_changes_nothing_in_the_next() {
     let (breaker, _) = breaker(1);
-    let answered = breaker.ask(0).unwrap();
+    let answered = breaker.ask_now(0).unwrap();
     breaker.fail(0, FAILURES);
     let later = start() + PAUSE * 2;
     let past = breaker.try_at(later).unwrap();
@@ -138,7 +146,7 @@ fn a_value_that_cannot_be_right_is_no_outage() {
     let (breaker, heard) = breaker(1);
     breaker.fail(0, FAILURES - 1);
     for _ in 0..100 {
-        let asking = breaker.ask(0).unwrap();
+        let asking = breaker.ask_now(0).unwrap();
         asking.heard(&failure(StoreErrorKind::Corrupt));
     }
     assert!(heard.lock().unwrap().is_empty());
@@ -150,7 +158,7 @@ fn a_value_that_cannot_be_right_is_no_outage() {
     ] {
         let breaker = Breaker::new(1, None);
         for _ in 0..FAILURES {
-            breaker.ask(0).unwrap().heard(&failure(kind));
+            breaker.ask_now(0).unwrap().heard(&failure(kind));
         }
         let out_now = breaker.0.parts[0].lock().next.is_some();
         assert_eq!(out_now, out, "{kind:?}");
@@ -166,14 +174,49 @@ fn parts_have_outages_of_their_own_which_are_told_as_one() {
         probe.unwrap().heard(&Ok(()));
     };
     breaker.fail(1, FAILURES);
-    assert!(breaker.ask(0).is_ok() && breaker.ask(2).is_ok() && breaker.ask(3).is_ok());
-    assert!(breaker.ask(1).is_err());
+    assert!(breaker.ask_now(0).is_ok() && breaker.ask_now(2).is_ok());
+    assert!(breaker.ask_now(1).is_err());
     breaker.fail(2, FAILURES);
     end(1);
     assert_eq!(*heard.lock().unwrap(), [true]);
     end(2);
     assert_eq!(*heard.lock().unwrap(), [true, false]);
-    assert!((0..3).all(|part| breaker.ask(part).is_ok()));
+    assert!((0..3).all(|part| breaker.ask_now(part).is_ok()));
+}
+
+#[test]
+fn a_part_that_nobody_asks_about_any_more_is_taken_for_well_when_another_answers() {
+    let (breaker, heard) = breaker(3);
+    breaker.fail(1, FAILURES);
+    let idle = start() + FIRST_PAUSE + IDLE;
+    breaker.0.end_idle(idle);
+    breaker.0.end_idle(idle + LOOK / 2);
+    assert_eq!(*heard.lock().unwrap(), [true]);
+    // Being asked about, it is not.
+    let probe = breaker.ask_at(&breaker.0.parts[1], idle + LOOK).unwrap();
+    breaker.0.end_idle(idle + LOOK * 2);
+    assert_eq!(*heard.lock().unwrap(), [true]);
+    probe.failed(idle + LOOK * 3);
+    breaker.0.end_idle(idle + LOOK * 4);
+    assert_eq!(*heard.lock().unwrap(), [true]);
+    breaker.0.end_idle(idle + LOOK * 4 + IDLE);
+    assert_eq!(*heard.lock().unwrap(), [true, false]);
+    assert!(breaker.ask_now(1).is_ok());
+}
+
+#[test]
+fn an_answer_of_another_part_is_what_tells() {
+    let (breaker, heard) = breaker(2);
+    // A machine that has not run for so long has no such time.
+    let Some(past) = Instant::now().checked_sub(IDLE * 2) else {
+        return;
+    };
+    for _ in 0..FAILURES {
+        breaker.ask_now(1).unwrap().failed(past);
+    }
+    assert_eq!(*heard.lock().unwrap(), [true]);
+    breaker.ask_now(0).unwrap().heard(&Ok(()));
+    assert_eq!(*heard.lock().unwrap(), [true, false]);
 }
 
 #[test]
@@ -183,7 +226,7 @@ fn what_is_told_may_ask_and_even_panic() {
     let hearing = Arc::clone(&heard);
     let told: Told = Arc::new(move |out| {
         let breaker = asking.lock().unwrap().clone().unwrap();
-        assert_eq!(breaker.ask(0).is_err(), out);
+        assert_eq!(breaker.ask_now(0).is_err(), out);
         hearing.lock().unwrap().push(out);
         assert!(!out, "as it was meant to");
     });
@@ -233,5 +276,5 @@ fn many_at_once_leave_it_in_order() {
     let alternate = heard.chunks(2).all(|pair| pair == [true, false]);
     assert!(alternate, "{heard:?}");
     assert_eq!(breaker.0.edges().out, 0);
-    assert!(breaker.ask(0).is_ok() && breaker.ask(1).is_ok());
+    assert!(breaker.ask_now(0).is_ok() && breaker.ask_now(1).is_ok());
 }

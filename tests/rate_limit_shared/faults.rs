@@ -1,0 +1,144 @@
+//! What breaks while requests are coming in.
+//!
+//! The table in the docs of `portcullis::rate_limit` is made of what the long runs print.
+
+use std::{
+    thread,
+    time::{Duration, Instant},
+};
+
+use portcullis::store::{RedisSentinel, RedisStore};
+
+use crate::{
+    alone, is_long,
+    load::{Asked, Load, Policy},
+    redis::{RedisCluster, RedisSentinels, RedisServer},
+};
+
+fn node(server: &RedisServer) -> impl Fn() -> RedisStore + use<> {
+    let url = server.url();
+    move || RedisStore::new(&url).unwrap()
+}
+
+#[test]
+fn a_server_that_is_killed_and_started_anew() {
+    let _alone = alone();
+    let mut server = RedisServer::start();
+    let load = Load::start("killed", 20, node(&server));
+    let injected = Instant::now();
+    server.kill();
+    load.until_out();
+    load.follows_the_policies();
+    server.restart();
+    load.until_back();
+    server.assert_every_key_expires();
+    load.stop(injected, 1);
+}
+
+#[test]
+fn a_server_that_stands_still() {
+    let _alone = alone();
+    let server = RedisServer::start();
+    let load = Load::start("paused", 20, node(&server));
+    let injected = Instant::now();
+    let span = Duration::from_millis(if is_long() { 10_000 } else { 1_500 });
+    server.pause();
+    load.until_out();
+    load.follows_the_policies();
+    thread::sleep(span.saturating_sub(injected.elapsed()));
+    server.resume();
+    load.until_back();
+    server.assert_every_key_expires();
+    load.stop(injected, 0);
+}
+
+/// Does it again and again for a while.
+fn repeatedly(mut inject: impl FnMut()) {
+    let injected = Instant::now();
+    while injected.elapsed() < Duration::from_secs(1) {
+        inject();
+        thread::sleep(Duration::from_millis(10));
+    }
+}
+
+#[test]
+fn scripts_that_are_forgotten_cost_nothing() {
+    let _alone = alone();
+    let server = RedisServer::start();
+    let load = Load::start("scripts", 20, node(&server));
+    let injected = Instant::now();
+    repeatedly(|| {
+        server.command(&["SCRIPT", "FLUSH"]);
+    });
+    load.until_back();
+    server.assert_every_key_expires();
+    for seen in load.stop(injected, 0) {
+        // Only the machine itself can have been late.
+        assert!(seen.by_policy() * 20 < seen.answers.len());
+    }
+}
+
+#[test]
+fn connections_that_are_killed_are_made_anew() {
+    let _alone = alone();
+    let server = RedisServer::start();
+    let load = Load::start("connections", 20, node(&server));
+    let injected = Instant::now();
+    repeatedly(|| {
+        server.command(&["CLIENT", "KILL", "TYPE", "normal", "SKIPME", "yes"]);
+    });
+    load.until_back();
+    server.assert_every_key_expires();
+    load.stop(injected, 0);
+}
+
+#[test]
+fn a_master_of_a_cluster_that_is_killed() {
+    let _alone = alone();
+    let mut cluster = RedisCluster::start();
+    let urls = cluster.urls();
+    let store = || RedisStore::cluster(urls.iter().map(String::as_str)).unwrap();
+    let load = Load::start("cluster", 60, store);
+    let injected = Instant::now();
+    cluster.nodes[0].kill();
+    load.until_out();
+    load.until_back();
+    cluster.assert_every_key_expires();
+    for seen in load.stop(injected, 1) {
+        if seen.policy == Policy::Local {
+            continue;
+        }
+        // Most keys are others'.
+        let (mut hit, mut spared) = (0, 0);
+        for client in 0..60 {
+            let is_wide = |answer: &&crate::load::Answer| {
+                answer.asked == Asked::Wide && answer.client == client
+            };
+            let answers: Vec<_> = seen.answers.iter().filter(is_wide).collect();
+            let by_policy = answers
+                .iter()
+                .filter(|answer| answer.is_by_policy(seen.policy))
+                .count();
+            if by_policy == 0 {
+                spared += 1
+            } else {
+                hit += 1
+            }
+        }
+        eprintln!("{:?}: {hit} clients hit, {spared} spared", seen.policy);
+    }
+}
+
+#[test]
+fn a_master_that_sentinels_replace() {
+    let _alone = alone();
+    let mut set = RedisSentinels::start();
+    let urls = set.urls();
+    let sentinel = RedisSentinel::new(urls.iter().map(String::as_str), RedisSentinels::MASTER);
+    let load = Load::start("sentinel", 20, || RedisStore::sentinel(&sentinel).unwrap());
+    let injected = Instant::now();
+    set.fail_over();
+    load.until_back();
+    set.nodes[1].assert_every_key_expires();
+    load.stop(injected, 1);
+}
