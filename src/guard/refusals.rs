@@ -80,6 +80,14 @@ impl Refusals {
         }
     }
 
+    /// The sink that is told of this request, for what is only known once the request has gone on.
+    #[cfg(feature = "webhook")]
+    pub(crate) fn audit_of(&self, request: RequestHead<'_>) -> Option<Arc<dyn AuditSink>> {
+        let shared = request.extensions().get::<Arc<Self>>();
+        let audit = self.audit.as_ref().or_else(|| shared?.audit.as_ref());
+        audit.cloned()
+    }
+
     /// The answer to a refused request, after telling the audit sink.
     pub(crate) fn refuse(
         &self,

@@ -2,15 +2,18 @@
 
 use std::{
     convert::Infallible,
-    fmt,
+    fmt, mem,
     pin::Pin,
-    sync::Arc,
+    slice,
+    sync::OnceLock,
     task::{Context, Poll},
 };
 
-use bytes::{Buf, Bytes};
+use bytes::Bytes;
 use http::HeaderMap;
 use http_body::{Body, Frame, SizeHint};
+
+use super::verified::VerifiedWebhook;
 
 /// From here on a frame is kept as it came; smaller ones are put together, so that a body in pieces of one
 /// byte does not cost a handle for each.
@@ -18,12 +21,23 @@ const LARGE: usize = 4096;
 
 /// A body that was read and verified: the same bytes, ready at once.
 ///
-/// It shares its bytes with [`VerifiedWebhook`](super::VerifiedWebhook): reading one leaves the other whole.
+/// It shares its bytes with [`VerifiedWebhook`]: reading one leaves the other whole.
 pub struct WebhookBody {
-    pieces: Arc<[Bytes]>,
+    webhook: VerifiedWebhook,
     next: usize,
     left: u64,
     trailers: Option<HeaderMap>,
+}
+
+impl WebhookBody {
+    pub(super) fn new(webhook: VerifiedWebhook, trailers: Option<HeaderMap>) -> Self {
+        Self {
+            left: webhook.content().length,
+            webhook,
+            next: 0,
+            trailers,
+        }
+    }
 }
 
 impl Body for WebhookBody {
@@ -34,7 +48,7 @@ impl Body for WebhookBody {
         mut self: Pin<&mut Self>,
         _cx: &mut Context<'_>,
     ) -> Poll<Option<Result<Frame<Bytes>, Infallible>>> {
-        if let Some(piece) = self.pieces.get(self.next).cloned() {
+        if let Some(piece) = self.webhook.content().pieces().get(self.next).cloned() {
             self.next += 1;
             self.left -= piece.len() as u64;
             return Poll::Ready(Some(Ok(Frame::data(piece))));
@@ -47,7 +61,7 @@ impl Body for WebhookBody {
     }
 
     fn is_end_stream(&self) -> bool {
-        self.next == self.pieces.len() && self.trailers.is_none()
+        self.next == self.webhook.content().pieces().len() && self.trailers.is_none()
     }
 
     fn size_hint(&self) -> SizeHint {
@@ -63,32 +77,94 @@ impl fmt::Debug for WebhookBody {
     }
 }
 
+/// The bytes of a body, in the frames that they came in.
+#[derive(Default)]
+pub(super) struct Content {
+    pieces: Pieces,
+    length: u64,
+    joined: OnceLock<Bytes>,
+}
+
+/// Most bodies come in one frame, which needs no list.
+#[derive(Default)]
+enum Pieces {
+    #[default]
+    None,
+    One(Bytes),
+    Several(Vec<Bytes>),
+}
+
+impl Pieces {
+    fn push(&mut self, piece: Bytes) {
+        *self = match mem::take(self) {
+            Self::None => Self::One(piece),
+            Self::One(first) => Self::Several(vec![first, piece]),
+            Self::Several(mut pieces) => {
+                pieces.push(piece);
+                Self::Several(pieces)
+            }
+        };
+    }
+}
+
+impl Content {
+    pub(super) fn pieces(&self) -> &[Bytes] {
+        match &self.pieces {
+            Pieces::None => &[],
+            Pieces::One(piece) => slice::from_ref(piece),
+            Pieces::Several(pieces) => pieces,
+        }
+    }
+
+    /// All of it as one; a copy only where it came in several pieces.
+    pub(super) fn joined(&self) -> &Bytes {
+        match &self.pieces {
+            Pieces::One(piece) => piece,
+            _ => self.joined.get_or_init(|| self.pieces().concat().into()),
+        }
+    }
+
+    /// Makes one piece of all.
+    fn join(&mut self) {
+        if let Pieces::Several(pieces) = &self.pieces {
+            self.pieces = Pieces::One(pieces.concat().into());
+        }
+    }
+}
+
 /// A body on its way in: at most its bytes, and the small frames that are being put together.
 #[derive(Default)]
 pub(super) struct Collected {
-    pieces: Vec<Bytes>,
+    content: Content,
     small: Vec<u8>,
-    length: u64,
     trailers: Option<HeaderMap>,
 }
 
 impl Collected {
     /// How many bytes have come.
     pub(super) fn length(&self) -> u64 {
-        self.length
+        self.content.length
+    }
+
+    /// The first frame, if it is all that has come.
+    pub(super) fn only(&self) -> Option<&Bytes> {
+        match &self.content.pieces {
+            Pieces::One(piece) if self.small.is_empty() => Some(piece),
+            _ => None,
+        }
     }
 
     pub(super) fn push(&mut self, frame: Bytes) {
-        self.length += frame.len() as u64;
+        self.content.length += frame.len() as u64;
         if frame.is_empty() {
             return;
         }
         if self.small.len() + frame.len() > LARGE {
             self.settle();
         }
-        // The first frame of most bodies is the only one.
-        if self.pieces.is_empty() && self.small.is_empty() || frame.len() >= LARGE {
-            self.pieces.push(frame);
+        let is_first = matches!(self.content.pieces, Pieces::None) && self.small.is_empty();
+        if is_first || frame.len() >= LARGE {
+            self.content.pieces.push(frame);
         } else {
             self.small.extend_from_slice(&frame);
         }
@@ -100,49 +176,19 @@ impl Collected {
 
     fn settle(&mut self) {
         if !self.small.is_empty() {
-            self.pieces.push(Bytes::copy_from_slice(&self.small));
+            self.content
+                .pieces
+                .push(Bytes::copy_from_slice(&self.small));
             self.small.clear();
         }
     }
 
-    pub(super) fn finish(mut self) -> WebhookBody {
+    /// The body, in one piece where that is asked for, and what came after it.
+    pub(super) fn finish(mut self, as_one: bool) -> (Content, Option<HeaderMap>) {
         self.settle();
-        WebhookBody {
-            pieces: self.pieces.into(),
-            next: 0,
-            left: self.length,
-            trailers: self.trailers,
+        if as_one {
+            self.content.join();
         }
-    }
-}
-
-impl WebhookBody {
-    /// Makes one piece of all, and gives it.
-    pub(super) fn join(&mut self) -> Bytes {
-        let whole = joined(&self.pieces);
-        if self.pieces.len() > 1 {
-            self.pieces = Arc::from([whole.clone()]);
-        }
-        whole
-    }
-
-    /// The pieces, shared.
-    pub(super) fn pieces(&self) -> Arc<[Bytes]> {
-        Arc::clone(&self.pieces)
-    }
-}
-
-/// The pieces as one; a copy only where there are several.
-pub(super) fn joined(pieces: &[Bytes]) -> Bytes {
-    match pieces {
-        [] => Bytes::new(),
-        [one] => one.clone(),
-        several => {
-            let mut bytes = Vec::with_capacity(several.iter().map(Buf::remaining).sum());
-            for piece in several {
-                bytes.extend_from_slice(piece);
-            }
-            bytes.into()
-        }
+        (self.content, self.trailers)
     }
 }

@@ -1,14 +1,12 @@
 //! The check of one delivery: the hash runs while the body comes in.
 
-use std::time::SystemTime;
-
 use super::{
     adyen,
     encoding::{Decoded, SignatureEncoding, to_hex},
     error::WebhookErrorKind,
     form,
     key::Key,
-    received::Received,
+    received::{LONGEST_ID, Received},
     scheme::{Signed, WebhookScheme},
     template::{Part, Template},
     url::PublicUrl,
@@ -26,10 +24,11 @@ use crate::{
 /// How many MACs are kept without the heap: a secret and the one that takes its place.
 const IN_PLACE: usize = 2;
 
-/// A check on its way. It holds nothing of the header, so that it can lie beside it.
+/// A check on its way: what is left of the body that came so far. It holds nothing of the header, so that
+/// it can lie beside it.
 #[derive(Default)]
 pub(super) struct State {
-    pub(super) time: Option<SystemTime>,
+    has_begun: bool,
     macs: Macs,
 }
 
@@ -66,17 +65,19 @@ struct Macs {
 }
 
 impl Macs {
-    /// Begins where it stands: a MAC is more than a kilobyte, and moving one costs as much as a short body.
+    /// Begins where it stands: a MAC is more than a kilobyte, and moving one costs.
+    #[inline]
     fn begin(&mut self, keys: &[Key]) {
-        let mac = |key: &Key| match key {
-            Key::Mac(key) => Some(key.begin()),
-            _ => None,
-        };
-        let (first, rest) = keys.split_at(keys.len().min(IN_PLACE));
-        for (place, key) in self.in_place.iter_mut().zip(first) {
-            *place = mac(key);
+        for (place, key) in self.in_place.iter_mut().zip(keys) {
+            if let Key::Mac(key) = key {
+                *place = Some(key.begin());
+            }
         }
-        self.more.extend(rest.iter().map(mac));
+        self.more
+            .extend(keys.iter().skip(IN_PLACE).map(|key| match key {
+                Key::Mac(key) => Some(key.begin()),
+                _ => None,
+            }));
     }
 
     #[inline]
@@ -87,6 +88,7 @@ impl Macs {
     }
 
     /// The tags with the places of their keys.
+    #[inline]
     fn finish(&mut self) -> impl Iterator<Item = (usize, Tag)> {
         self.in_place
             .iter_mut()
@@ -97,30 +99,19 @@ impl Macs {
 }
 
 impl State {
-    /// Looks at what can be looked at before the body: cheap refusals come first.
-    pub(super) fn begin(
-        &mut self,
-        keys: &Keys,
-        received: &Received<'_>,
-        now: SystemTime,
-    ) -> Result<(), WebhookErrorKind> {
-        let Keys { scheme, keys, .. } = keys;
-        self.time = received.time(scheme, now)?;
-        if received.signatures.is_some() {
-            received.each_signature(scheme, |_, _| ())?;
-        }
-        if let Signed::Template(template) = &scheme.signed {
-            self.macs.begin(keys);
-            each_piece(&template.before, scheme, received, |piece| {
+    /// Takes the next piece of the body.
+    #[inline]
+    pub(super) fn update(&mut self, keys: &Keys, received: &Received<'_>, piece: &[u8]) {
+        let Signed::Template(template) = &keys.scheme.signed else {
+            return;
+        };
+        if !self.has_begun {
+            self.has_begun = true;
+            self.macs.begin(&keys.keys);
+            each_piece(&template.before, &keys.scheme, received, |piece| {
                 self.macs.update(piece);
             });
         }
-        Ok(())
-    }
-
-    /// Takes the next piece of the body.
-    #[inline]
-    pub(super) fn update(&mut self, piece: &[u8]) {
         self.macs.update(piece);
     }
 
@@ -132,17 +123,48 @@ impl State {
         received: &Received<'_>,
         body: &[u8],
     ) -> Result<Found, WebhookErrorKind> {
-        let Keys { scheme, keys, .. } = keys;
-        match &scheme.signed {
-            Signed::Template(template) => {
-                each_piece(&template.after, scheme, received, |piece| {
-                    self.macs.update(piece);
-                });
-                by_template(&mut self.macs, template, scheme, keys, received, body)
-            }
-            Signed::Twilio => twilio(scheme, keys, received, body),
-            Signed::Adyen => adyen(scheme, keys, received, body),
+        let Signed::Template(template) = &keys.scheme.signed else {
+            return at_once(keys, received, body);
+        };
+        if !self.has_begun {
+            // Nothing came.
+            return at_once(keys, received, body);
         }
+        let macs = &mut self.macs;
+        each_piece(&template.after, &keys.scheme, received, |piece| {
+            macs.update(piece);
+        });
+        by_template(macs.finish(), template, keys, received, body)
+    }
+}
+
+/// Decides about a delivery whose body is there: nothing is kept from one piece to the next.
+#[inline]
+pub(super) fn at_once(
+    keys: &Keys,
+    received: &Received<'_>,
+    body: &[u8],
+) -> Result<Found, WebhookErrorKind> {
+    match &keys.scheme.signed {
+        Signed::Template(template) => {
+            let tags = keys.keys.iter().enumerate().filter_map(|(at, key)| {
+                let Key::Mac(key) = key else {
+                    return None;
+                };
+                let mut mac = key.begin();
+                each_piece(&template.before, &keys.scheme, received, |piece| {
+                    mac.update(piece);
+                });
+                mac.update(body);
+                each_piece(&template.after, &keys.scheme, received, |piece| {
+                    mac.update(piece);
+                });
+                Some((at, mac.finish()))
+            });
+            by_template(tags, template, keys, received, body)
+        }
+        Signed::Twilio => twilio(&keys.scheme, &keys.keys, received, body),
+        Signed::Adyen => adyen(&keys.scheme, &keys.keys, received, body),
     }
 }
 
@@ -156,7 +178,7 @@ fn each_piece(
     for part in parts {
         match part {
             Part::Literal(text) => see(text.as_bytes()),
-            Part::Timestamp => see(received.timestamp.unwrap_or_default().as_bytes()),
+            Part::Timestamp => see(received.timestamp().as_bytes()),
             Part::Id => see(received.id.unwrap_or_default().as_bytes()),
             Part::Url => {
                 let pieces = scheme.url.as_ref().map(|url| url.pieces(received.query));
@@ -168,43 +190,45 @@ fn each_piece(
     }
 }
 
-/// A digest that nobody can take for the digest of something else.
+/// A digest that nobody can take for the digest of something else: `what` is at most seven bytes.
 pub(super) fn digest(what: &str, content: &[u8]) -> [u8; 32] {
-    // Content is at most a body; it is hashed first so that a short text is put together.
-    let content = sha256(content);
-    let mut text = [0; 40];
-    let what = what.as_bytes();
-    let length = what.len().min(8);
-    text[..length].copy_from_slice(&what[..length]);
-    text[8..].copy_from_slice(&content);
-    sha256(&text)
+    let mut text = [0; 8 + LONGEST_ID];
+    for (place, byte) in text[..7].iter_mut().zip(what.bytes()) {
+        *place = byte;
+    }
+    if let Some(room) = text[8..].get_mut(..content.len()) {
+        room.copy_from_slice(content);
+        return sha256(&text[..8 + content.len()]);
+    }
+    // A long content by its own digest, which is not to be taken for a short one.
+    text[7] = 1;
+    text[8..40].copy_from_slice(&sha256(content));
+    sha256(&text[..40])
 }
 
 /// Whether any signature in the field is the tag: every one of them is compared.
-fn lists(
-    scheme: &WebhookScheme,
-    received: &Received<'_>,
-    tag: &Tag,
-) -> Result<bool, WebhookErrorKind> {
+#[inline]
+fn lists(scheme: &WebhookScheme, received: &Received<'_>, tag: &Tag) -> bool {
     let mut matched = false;
     received.each_signature(scheme, |is_public, text| {
         let signature = (!is_public).then(|| scheme.encoding.decode(text)).flatten();
         matched |= signature.is_some_and(|signature| tag.is(signature.bytes()));
-    })?;
-    Ok(matched)
+    });
+    matched
 }
 
+#[inline]
 fn by_template(
-    macs: &mut Macs,
+    tags: impl Iterator<Item = (usize, Tag)>,
     template: &Template,
-    scheme: &WebhookScheme,
-    keys: &[Key],
+    keys: &Keys,
     received: &Received<'_>,
     body: &[u8],
 ) -> Result<Found, WebhookErrorKind> {
+    let Keys { scheme, keys, .. } = keys;
     let (mut secret, mut replayed) = (None, None);
-    for (at, tag) in macs.finish() {
-        let matched = lists(scheme, received, &tag)?;
+    for (at, tag) in tags {
+        let matched = lists(scheme, received, &tag);
         secret = secret.or(matched.then_some(at));
         replayed.get_or_insert(Replayed::Tag(tag));
     }
@@ -226,7 +250,7 @@ fn by_template(
                     Key::Bearer(secret) => *secret == Secret::from(text),
                     _ => is_public && is_signed(key, scheme.encoding, &message, text),
                 };
-            })?;
+            });
             secret = secret.or(matched.then_some(at));
         }
     }
@@ -249,11 +273,7 @@ fn is_signed(key: &Key, encoding: SignatureEncoding, message: &[u8], text: &str)
 }
 
 /// The first key whose tag of the text is accepted; all keys are tried.
-fn first_key(
-    keys: &[Key],
-    text: &[u8],
-    mut accept: impl FnMut(&Tag) -> Result<bool, WebhookErrorKind>,
-) -> Result<Option<usize>, WebhookErrorKind> {
+fn first_key(keys: &[Key], text: &[u8], mut accept: impl FnMut(&Tag) -> bool) -> Option<usize> {
     let mut secret = None;
     for (at, key) in keys.iter().enumerate() {
         let Key::Mac(key) = key else {
@@ -261,10 +281,10 @@ fn first_key(
         };
         let mut mac = key.begin();
         mac.update(text);
-        let matched = accept(&mac.finish())?;
+        let matched = accept(&mac.finish());
         secret = secret.or(matched.then_some(at));
     }
-    Ok(secret)
+    secret
 }
 
 /// The text that Twilio signs after the URL, if it covers the body.
@@ -313,7 +333,7 @@ fn twilio(
     for url in url.into_iter().flatten() {
         let parameters = twilio_parameters(&url, is_form, body)?;
         let text = [url.as_bytes(), &parameters].concat();
-        let matched = first_key(keys, &text, |tag| lists(scheme, received, tag))?;
+        let matched = first_key(keys, &text, |tag| lists(scheme, received, tag));
         secret = secret.or(matched);
         if signed.is_empty() {
             signed = text;
@@ -331,8 +351,8 @@ fn adyen(
     received: &Received<'_>,
     body: &[u8],
 ) -> Result<Found, WebhookErrorKind> {
-    if received.signatures.is_some() {
-        let secret = first_key(keys, body, |tag| lists(scheme, received, tag))?;
+    if received.has_signatures() {
+        let secret = first_key(keys, body, |tag| lists(scheme, received, tag));
         let replayed = Replayed::Digest(digest("message", body));
         return secret
             .map(|secret| Found { secret, replayed })
@@ -343,9 +363,8 @@ fn adyen(
     for item in adyen::items(body)? {
         let signature = scheme.encoding.decode(&item.signature);
         let secret = first_key(keys, item.signed.as_bytes(), |tag| {
-            let bytes = signature.as_ref().map_or(&[][..], Decoded::bytes);
-            Ok(tag.is(bytes))
-        })?;
+            tag.is(signature.as_ref().map_or(&[][..], Decoded::bytes))
+        });
         let secret = secret.ok_or(WebhookErrorKind::SignatureInvalid)?;
         first.get_or_insert(secret);
         signed.push(digest("item", item.signed.as_bytes()));

@@ -79,6 +79,8 @@ kinds! {
     BodyMalformed => UNAUTHORIZED, "webhook_body_malformed", "What is signed cannot be read.";
     /// The body is larger than the limit.
     BodyTooLarge => PAYLOAD_TOO_LARGE, "webhook_body_too_large", "The body is too large.";
+    /// The body took longer to come than is allowed.
+    BodyTooSlow => REQUEST_TIMEOUT, "webhook_body_too_slow", "The body took too long.";
     /// The body broke off before its end.
     BodyUnreadable => BAD_REQUEST, "webhook_body_unreadable", "The body could not be read.";
     /// The body is genuine, and not the JSON that was asked for.
@@ -119,6 +121,7 @@ impl WebhookError {
     pub(super) fn audit_kind(&self) -> AuditKind {
         match self.0 {
             WebhookErrorKind::BodyTooLarge
+            | WebhookErrorKind::BodyTooSlow
             | WebhookErrorKind::BodyUnreadable
             | WebhookErrorKind::NotJson => AuditKind::InputValidationFail,
             WebhookErrorKind::StoreUnavailable => AuditKind::SysDependencyFail,

@@ -6,16 +6,18 @@ use bytes::Bytes;
 use http::{Response, StatusCode};
 use tower_layer::Layer;
 
-use super::{error::WebhookError, service::Webhook, verifier::WebhookVerifier};
+use super::{claim::Tokens, error::WebhookError, service::Webhook, verifier::WebhookVerifier};
 use crate::{
     clock::Clock, config::ConfigError, guard::Refusals, head::RequestHead, replay::ReplayStore,
     store::MemoryStore,
 };
 
 /// The name of the layer in audit events.
-const NAME: &str = "webhook";
+pub(super) const NAME: &str = "webhook";
 /// The largest body unless another limit is set: 1 MiB.
 const DEFAULT_LIMIT: u64 = 1 << 20;
+/// How long a body may take unless another time is set: as long as any provider waits for an answer.
+const DEFAULT_BODY_TIME: Duration = Duration::from_secs(30);
 /// How long deliveries are remembered: the longest that a provider repeats one (Stripe, GitHub: 3 days).
 const DEFAULT_RETENTION: Duration = Duration::from_secs(3 * 86_400);
 /// What a delivery is remembered beyond its freshness: clocks of several servers differ.
@@ -50,8 +52,10 @@ pub enum StoreFailure {
 pub(super) struct Shared {
     pub(super) verifier: WebhookVerifier,
     pub(super) limit: u64,
+    pub(super) body_time: Duration,
     pub(super) checks_replay: bool,
     pub(super) store: Arc<dyn ReplayStore>,
+    pub(super) tokens: Tokens,
     pub(super) lease: Duration,
     retention: Duration,
     duplicate: StatusCode,
@@ -65,8 +69,10 @@ impl WebhookLayer {
         Self(Arc::new(Shared {
             verifier,
             limit: DEFAULT_LIMIT,
+            body_time: DEFAULT_BODY_TIME,
             checks_replay: true,
             store: Arc::new(MemoryStore::new()),
+            tokens: Tokens::default(),
             lease: DEFAULT_LEASE,
             retention: DEFAULT_RETENTION,
             duplicate: StatusCode::OK,
@@ -79,6 +85,14 @@ impl WebhookLayer {
     /// and not read to its end.
     pub fn body_limit(mut self, bytes: u64) -> Self {
         self.shared().limit = bytes;
+        self
+    }
+
+    /// Replaces how long a body may take to come; the default is 30 s. A body that drips longer is answered
+    /// 408 when its next piece comes. Of a body of which nothing comes any more, nothing wakes the layer: a
+    /// timeout of the server's, or a layer outside with a timer, bounds that one.
+    pub fn body_time(mut self, most: Duration) -> Self {
+        self.shared().body_time = most;
         self
     }
 
@@ -190,6 +204,7 @@ impl fmt::Debug for Shared {
         f.debug_struct("Shared")
             .field("verifier", &self.verifier)
             .field("limit", &self.limit)
+            .field("body_time", &self.body_time)
             .field("checks_replay", &self.checks_replay)
             .field("lease", &self.lease)
             .field("retention", &self.retention)

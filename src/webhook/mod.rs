@@ -86,6 +86,7 @@ mod template;
 mod url;
 mod verified;
 mod verifier;
+mod witness;
 
 pub use self::{
     body::WebhookBody,

@@ -101,7 +101,7 @@ pub(super) enum Listing {
     One { prefix: Cow<'static, str> },
     /// `t=1,v1=aa,v1=bb`: pairs, the timestamp among them.
     Pairs {
-        separator: char,
+        separator: u8,
         timestamp: Cow<'static, str>,
         signature: Cow<'static, str>,
     },
@@ -227,7 +227,8 @@ impl WebhookScheme {
     }
 
     /// Takes the timestamp and any number of signatures from pairs in the one field, as in `t=1,v1=aa`.
-    /// Pairs of other names are ignored.
+    /// Pairs of other names are ignored. `separator` is a mark of ASCII that no signature has: `,`, `;`, a
+    /// space; with any other, no verifier can be made.
     pub fn pairs(
         mut self,
         separator: char,
@@ -235,7 +236,8 @@ impl WebhookScheme {
         signature: impl Into<Cow<'static, str>>,
     ) -> Self {
         self.listing = Listing::Pairs {
-            separator,
+            // What is no ASCII becomes what cannot be in a field, and is refused by `check`.
+            separator: u8::try_from(separator).unwrap_or_default(),
             timestamp: timestamp.into(),
             signature: signature.into(),
         };
@@ -353,6 +355,8 @@ impl WebhookScheme {
             && (self.template_has(&Part::Url) || matches!(self.signed, Signed::Twilio))
         {
             Some("the scheme signs the URL: configure it")
+        } else if matches!(self.listing, Listing::Pairs { separator, .. } if !parts(separator)) {
+            Some("the separator of pairs must be one of ASCII that stands in no signature")
         } else if self.has_timestamp() && !self.template_has(&Part::Timestamp) {
             Some("a timestamp that is not signed says nothing: add it to the template")
         } else {
@@ -362,6 +366,11 @@ impl WebhookScheme {
             Err(ConfigError::new("scheme", self.name, why))
         })
     }
+}
+
+/// Whether a mark can part one signature from the next: it stands neither in hexadecimal nor in base64.
+fn parts(mark: u8) -> bool {
+    matches!(mark, b' ' | b'!'..=b'~') && !mark.is_ascii_alphanumeric() && !b"+/=".contains(&mark)
 }
 
 fn header_name(setting: &'static str, name: &str) -> Result<HeaderName, ConfigError> {

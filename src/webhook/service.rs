@@ -11,24 +11,31 @@ use std::{
     pin::Pin,
     sync::Arc,
     task::{Context, Poll, ready},
+    time::SystemTime,
 };
 
 use bytes::Bytes;
-use http::{Request, Response, request::Parts};
+use http::{HeaderMap, Request, Response, request::Parts};
 use http_body::Body;
 use pin_project_lite::pin_project;
 use tower_service::Service;
 
 use super::{
     body::{Collected, WebhookBody},
-    check::State as Check,
-    claim::{Asked, Held, Settling},
-    error::{WebhookError, WebhookErrorKind},
+    check::{State as Check, at_once},
+    claim::{Held, Settling},
+    error::WebhookErrorKind,
     layer::{Shared, StoreFailure},
     received::Received,
     verified::VerifiedWebhook,
+    witness::Witness,
 };
-use crate::{body::ResponseBody, head::RequestHead, replay::Claim, store::StoreError};
+use crate::{
+    body::ResponseBody,
+    head::RequestHead,
+    replay::Claim,
+    store::{Reply, StoreError},
+};
 
 /// The service of [`WebhookLayer`](super::WebhookLayer).
 #[derive(Clone, Debug)]
@@ -58,46 +65,24 @@ where
 
     fn call(&mut self, request: Request<B>) -> Self::Future {
         let (parts, body) = request.into_parts();
-        // Boxed from the start: what is in it is not moved again.
-        let mut check = Box::<Check>::default();
-        let state = match begin(&mut check, &self.shared, &parts, &body) {
-            Err(error) => answered(self.shared.refuse(error, RequestHead::from(&parts))),
-            Ok(()) => {
-                // The clone was never polled ready, so the polled service is the one that must be called,
-                // and the clone takes its place here.
-                let clone = self.inner.clone();
-                let service = mem::replace(&mut self.inner, clone);
-                let pending = Pending {
-                    shared: Arc::clone(&self.shared),
-                    service,
-                    parts,
-                };
-                let collected = Collected::default();
-                let reading = Some(Box::new(Reading {
-                    pending,
-                    check,
-                    collected,
-                }));
-                State::Reading { reading, body }
-            }
+        // The clone was never polled ready, so the polled service is the one that must be called, and the
+        // clone takes its place here.
+        let clone = self.inner.clone();
+        let pending = Pending {
+            shared: Arc::clone(&self.shared),
+            service: mem::replace(&mut self.inner, clone),
+            parts,
         };
-        WebhookFuture { state }
+        let reading = Some(Reading {
+            pending,
+            begun: None,
+            check: None,
+            collected: Collected::default(),
+        });
+        WebhookFuture {
+            state: State::Reading { reading, body },
+        }
     }
-}
-
-/// What can be refused by the head alone.
-fn begin<B: Body>(
-    check: &mut Check,
-    shared: &Shared,
-    parts: &Parts,
-    body: &B,
-) -> Result<(), WebhookError> {
-    if body.size_hint().lower() > shared.limit {
-        return Err(WebhookErrorKind::BodyTooLarge.into());
-    }
-    let keys = shared.verifier.keys();
-    let received = Received::read(&keys.scheme, &parts.headers, parts.uri.query())?;
-    Ok(check.begin(keys, &received, shared.refusals.now())?)
 }
 
 pin_project! {
@@ -115,7 +100,7 @@ pin_project! {
 pin_project! {
     #[project = StateProjection]
     enum State<S, F, R, B> {
-        Reading { reading: Option<Box<Reading<S>>>, #[pin] body: B },
+        Reading { reading: Option<Reading<S>>, #[pin] body: B },
         Claiming { claiming: Option<Box<Claiming<S>>> },
         Calling { #[pin] future: F, held: Option<Held> },
         // The answer of the inner service waits until the store knows of it.
@@ -133,124 +118,108 @@ struct Pending<S> {
 
 struct Reading<S> {
     pending: Pending<S>,
-    check: Box<Check>,
+    begun: Option<Begun>,
+    /// Only for a body of several frames: one frame is hashed when it is known to be all.
+    check: Option<Box<Check>>,
     collected: Collected,
+}
+
+/// What the head was found to say when the body was first asked for.
+#[derive(Clone, Copy)]
+struct Begun {
+    at: SystemTime,
+    timestamp: Option<SystemTime>,
+}
+
+/// A genuine delivery.
+struct Genuine {
+    webhook: VerifiedWebhook,
+    trailers: Option<HeaderMap>,
+    /// What stands for it in the store, if it is looked for there.
+    replay_key: Option<[u8; 32]>,
+    /// The time by which it was there.
+    at: SystemTime,
 }
 
 struct Claiming<S> {
     pending: Pending<S>,
     body: WebhookBody,
     held: Held,
-    asked: Asked<Claim>,
+    reply: Pin<Box<dyn Future<Output = Result<Claim, StoreError>> + Send>>,
 }
 
 impl<S> Reading<S> {
-    /// Takes what comes until the body ends.
+    /// Takes what comes until the body ends, and decides.
     fn poll<B: Body<Data = Bytes>>(
         &mut self,
         mut body: Pin<&mut B>,
         cx: &mut Context<'_>,
-    ) -> Poll<Result<(), WebhookErrorKind>> {
-        loop {
-            let Some(frame) = ready!(body.as_mut().poll_frame(cx)) else {
-                return Poll::Ready(Ok(()));
-            };
-            let Ok(frame) = frame else {
-                return Poll::Ready(Err(WebhookErrorKind::BodyUnreadable));
-            };
+    ) -> Poll<Result<Genuine, WebhookErrorKind>> {
+        let Self {
+            pending,
+            begun,
+            check,
+            collected,
+        } = self;
+        let (shared, parts) = (&pending.shared, &pending.parts);
+        let keys = shared.verifier.keys();
+        let now = shared.refusals.now();
+        if begun.is_none() && body.size_hint().lower() > shared.limit {
+            return Poll::Ready(Err(WebhookErrorKind::BodyTooLarge));
+        }
+        // Borrowed from the head, so read again where the body was waited for.
+        let received = Received::read(&keys.scheme, &parts.headers, parts.uri.query())?;
+        let begun = match begun {
+            Some(begun) => *begun,
+            None => {
+                let timestamp = received.time(&keys.scheme, now)?;
+                *begun.insert(Begun { at: now, timestamp })
+            }
+        };
+        if now.duration_since(begun.at).unwrap_or_default() > shared.body_time {
+            return Poll::Ready(Err(WebhookErrorKind::BodyTooSlow));
+        }
+        while let Some(frame) = ready!(body.as_mut().poll_frame(cx)) {
+            let frame = frame.map_err(|_| WebhookErrorKind::BodyUnreadable)?;
             match frame.into_data() {
+                Ok(data) if data.is_empty() => {}
                 Ok(data) => {
-                    let length = self.collected.length().saturating_add(data.len() as u64);
-                    if length > self.pending.shared.limit {
+                    let length = collected.length().saturating_add(data.len() as u64);
+                    if length > shared.limit {
                         return Poll::Ready(Err(WebhookErrorKind::BodyTooLarge));
                     }
-                    self.check.update(&data);
-                    self.collected.push(data);
+                    if let Some(first) = collected.only().filter(|_| check.is_none()) {
+                        check.insert(Box::default()).update(keys, &received, first);
+                    }
+                    if let Some(check) = check {
+                        check.update(keys, &received, &data);
+                    }
+                    collected.push(data);
                 }
                 Err(frame) => {
                     if let Ok(trailers) = frame.into_trailers() {
-                        self.collected.end(trailers);
+                        collected.end(trailers);
                     }
                 }
             }
         }
-    }
-}
-
-impl<S, R> Reading<S>
-where
-    S: Service<Request<WebhookBody>, Response = Response<R>>,
-{
-    /// The body is there: is it genuine?
-    fn verify<B>(self) -> State<S, S::Future, S::Response, B> {
-        let Self {
-            mut pending,
-            mut check,
-            collected,
-        } = self;
-        let mut body = collected.finish();
-        let verifier = &pending.shared.verifier;
-        let whole = verifier.needs_whole_body().then(|| body.join());
-        let query = pending.parts.uri.query();
-        let scheme = verifier.scheme();
-        let proof = Received::read(scheme, &pending.parts.headers, query)
-            .map_err(WebhookError::from)
-            .and_then(|received| {
-                verifier.decide(&mut check, &received, whole.as_deref().unwrap_or_default())
-            });
-        let proof = match proof {
-            Ok(proof) => proof,
-            Err(error) => return pending.refuse(error),
+        let (content, trailers) = mem::take(collected).finish(keys.needs_whole_body());
+        let only = match content.pieces() {
+            [only] => only,
+            _ => &Bytes::new(),
         };
-        let replay_key = proof.replay_key();
-        let verified = VerifiedWebhook::new(scheme.name(), &proof, body.pieces(), whole);
-        pending.parts.extensions.insert(verified);
-        if !pending.shared.checks_replay {
-            return pending.call(body, None);
-        }
-        let Ok(held) = Held::new(&pending.shared, &replay_key) else {
-            return pending.refuse(WebhookErrorKind::StoreUnavailable.into());
+        let found = match check {
+            Some(check) => check.finish(keys, &received, only),
+            None => at_once(keys, &received, only),
         };
-        let asked = held.claim();
-        let claiming = Some(Box::new(Claiming {
-            pending,
-            body,
-            held,
-            asked,
-        }));
-        State::Claiming { claiming }
-    }
-}
-
-impl<S, R> Claiming<S>
-where
-    S: Service<Request<WebhookBody>, Response = Response<R>>,
-{
-    fn proceed<B>(self, claim: Result<Claim, StoreError>) -> State<S, S::Future, S::Response, B> {
-        let Self {
-            pending,
-            body,
-            held,
-            ..
-        } = self;
-        match claim {
-            Ok(Claim::Claimed) => pending.call(body, Some(held)),
-            Ok(Claim::Used) => {
-                held.forget();
-                let head = RequestHead::from(&pending.parts);
-                let error = WebhookErrorKind::Replayed.into();
-                answered(pending.shared.answer_duplicate(error, head))
-            }
-            Ok(_) => {
-                held.forget();
-                pending.refuse(WebhookErrorKind::InFlight.into())
-            }
-            // The store may have heard the claim all the same: it is given back.
-            Err(_) => match pending.shared.store_failure {
-                StoreFailure::Allow => pending.call(body, Some(held)),
-                StoreFailure::Refuse => pending.refuse(WebhookErrorKind::StoreUnavailable.into()),
-            },
-        }
+        let proof = keys.proof(&received, begun.timestamp, found?);
+        let replay_key = shared.checks_replay.then(|| proof.replay_key());
+        Poll::Ready(Ok(Genuine {
+            webhook: VerifiedWebhook::new(keys.scheme.name(), &proof, content),
+            trailers,
+            replay_key,
+            at: now,
+        }))
     }
 }
 
@@ -258,8 +227,68 @@ impl<S, R> Pending<S>
 where
     S: Service<Request<WebhookBody>, Response = Response<R>>,
 {
-    fn refuse<B>(&self, error: WebhookError) -> State<S, S::Future, S::Response, B> {
-        answered(self.shared.refuse(error, RequestHead::from(&self.parts)))
+    /// A genuine delivery goes to the handler, unless it was there before.
+    fn admit<B>(mut self, genuine: Genuine) -> State<S, S::Future, S::Response, B> {
+        let Genuine {
+            webhook,
+            trailers,
+            replay_key,
+            at,
+        } = genuine;
+        self.parts.extensions.insert(webhook.clone());
+        let body = WebhookBody::new(webhook, trailers);
+        let Some(replay_key) = replay_key else {
+            return self.call(body, None);
+        };
+        let witness = Witness::of(&self.shared.refusals, RequestHead::from(&self.parts));
+        let Ok(held) = Held::new(&self.shared, &replay_key, witness) else {
+            return self.refuse(WebhookErrorKind::StoreUnavailable);
+        };
+        match held.claim(at) {
+            Reply::Ready(claim) => self.proceed(body, held, claim),
+            Reply::Wait(reply) => State::Claiming {
+                claiming: Some(Box::new(Claiming {
+                    pending: self,
+                    body,
+                    held,
+                    reply,
+                })),
+            },
+        }
+    }
+
+    fn proceed<B>(
+        self,
+        body: WebhookBody,
+        held: Held,
+        claim: Result<Claim, StoreError>,
+    ) -> State<S, S::Future, S::Response, B> {
+        match claim {
+            Ok(Claim::Claimed) => self.call(body, Some(held)),
+            Ok(Claim::Used) => {
+                held.forget();
+                let head = RequestHead::from(&self.parts);
+                let error = WebhookErrorKind::Replayed.into();
+                answered(self.shared.answer_duplicate(error, head))
+            }
+            Ok(_) => {
+                held.forget();
+                self.refuse(WebhookErrorKind::InFlight)
+            }
+            // The store may have heard the claim all the same: it is given back.
+            Err(_) => match self.shared.store_failure {
+                StoreFailure::Allow => self.call(body, Some(held)),
+                StoreFailure::Refuse => {
+                    held.give_back();
+                    self.refuse(WebhookErrorKind::StoreUnavailable)
+                }
+            },
+        }
+    }
+
+    fn refuse<B>(&self, kind: WebhookErrorKind) -> State<S, S::Future, S::Response, B> {
+        let head = RequestHead::from(&self.parts);
+        answered(self.shared.refuse(kind.into(), head))
     }
 
     fn call<B>(
@@ -290,40 +319,42 @@ where
         loop {
             let next = match this.state.as_mut().project() {
                 StateProjection::Reading { reading, body } => {
-                    let pending = reading.as_mut().expect(AFTER_COMPLETION);
-                    let read = ready!(pending.poll(body, cx));
-                    let reading = reading.take().expect(AFTER_COMPLETION);
+                    let read = ready!(reading.as_mut().expect(AFTER_COMPLETION).poll(body, cx));
+                    let pending = reading.take().expect(AFTER_COMPLETION).pending;
                     match read {
-                        Ok(()) => reading.verify(),
-                        Err(kind) => reading.pending.refuse(kind.into()),
+                        Ok(genuine) => pending.admit(genuine),
+                        Err(kind) => pending.refuse(kind),
                     }
                 }
                 StateProjection::Claiming { claiming } => {
-                    let pending = claiming.as_mut().expect(AFTER_COMPLETION);
-                    let claim = ready!(pending.asked.poll(cx));
-                    claiming.take().expect(AFTER_COMPLETION).proceed(claim)
+                    let reply = &mut claiming.as_mut().expect(AFTER_COMPLETION).reply;
+                    let claim = ready!(reply.as_mut().poll(cx));
+                    let claiming = *claiming.take().expect(AFTER_COMPLETION);
+                    let Claiming {
+                        pending,
+                        body,
+                        held,
+                        ..
+                    } = claiming;
+                    pending.proceed(body, held, claim)
                 }
                 StateProjection::Calling { future, held } => {
                     let response = ready!(future.poll(cx));
                     let Some(held) = held.take() else {
                         return Poll::Ready(response.map(own));
                     };
-                    let is_done = response
-                        .as_ref()
-                        .is_ok_and(|response| response.status().is_success());
-                    let settling = held.settle(is_done);
-                    match response {
-                        Ok(response) => State::Settling {
+                    // Without an answer it is given back, and not waited for.
+                    let response = response?;
+                    match held.settle(response.status()) {
+                        None => return Poll::Ready(Ok(own(response))),
+                        Some(settling) => State::Settling {
                             settling,
                             response: Some(response),
                         },
-                        Err(error) => return Poll::Ready(Err(error)),
                     }
                 }
                 StateProjection::Settling { settling, response } => {
-                    // What was done is done, whether the store could be told or not: a failure here would
-                    // make the provider send it again. The claim still holds until it runs out.
-                    let _ = ready!(settling.poll(cx));
+                    ready!(settling.poll(cx));
                     let response = response.take().expect(AFTER_COMPLETION);
                     return Poll::Ready(Ok(own(response)));
                 }

@@ -225,7 +225,7 @@ impl WebhookSigner {
             } => {
                 let named: Cow<'_, str> = format!("{name}={timestamp}").into();
                 let all: Vec<_> = [named].into_iter().chain(texts.map(Cow::Owned)).collect();
-                all.join(separator.encode_utf8(&mut [0; 4]))
+                all.join(char::from(*separator).encode_utf8(&mut [0; 4]))
             }
         }
     }

@@ -1,16 +1,12 @@
 //! [`VerifiedWebhook`]: what the layer knows of a delivery that it let in.
 
-use std::{
-    fmt,
-    sync::{Arc, OnceLock},
-    time::SystemTime,
-};
+use std::{fmt, sync::Arc, time::SystemTime};
 
 use bytes::Bytes;
 use serde::de::DeserializeOwned;
 
 use super::{
-    body::joined,
+    body::Content,
     error::{WebhookError, WebhookErrorKind},
     verifier::WebhookProof,
 };
@@ -27,25 +23,22 @@ struct Inner {
     id: Option<Box<str>>,
     timestamp: Option<SystemTime>,
     secret_index: usize,
-    pieces: Arc<[Bytes]>,
-    joined: OnceLock<Bytes>,
+    content: Content,
 }
 
 impl VerifiedWebhook {
-    pub(super) fn new(
-        provider: &'static str,
-        proof: &WebhookProof<'_>,
-        pieces: Arc<[Bytes]>,
-        whole: Option<Bytes>,
-    ) -> Self {
+    pub(super) fn new(provider: &'static str, proof: &WebhookProof<'_>, content: Content) -> Self {
         Self(Arc::new(Inner {
             provider,
             id: proof.id().map(Into::into),
             timestamp: proof.timestamp(),
             secret_index: proof.secret_index(),
-            pieces,
-            joined: whole.map_or_else(OnceLock::new, OnceLock::from),
+            content,
         }))
+    }
+
+    pub(super) fn content(&self) -> &Content {
+        &self.0.content
     }
 
     /// The name of the scheme: `stripe`, `github`.
@@ -73,10 +66,11 @@ impl VerifiedWebhook {
     }
 
     /// The body, byte for byte as it was signed. A body that came in several frames is put together when
-    /// this is first asked for.
+    /// this is first asked for, and held twice from then on: in one piece, and in its frames for whoever
+    /// reads the request's body.
     #[must_use]
     pub fn bytes(&self) -> &Bytes {
-        self.0.joined.get_or_init(|| joined(&self.0.pieces))
+        self.0.content.joined()
     }
 
     /// The body, read as JSON.

@@ -9,7 +9,7 @@ use std::{
 use http::HeaderMap;
 
 use super::{
-    check::{Found, State, digest},
+    check::{Found, State, at_once, digest},
     error::WebhookError,
     key::Key,
     received::Received,
@@ -45,6 +45,8 @@ pub struct WebhookVerifier(Arc<Keys>);
 pub(super) struct Keys {
     pub(super) scheme: WebhookScheme,
     pub(super) keys: Vec<Key>,
+    needs_whole_body: bool,
+    trusts_id: bool,
     /// What the keys were read from, to add another one to them.
     secrets: Vec<Secret>,
 }
@@ -53,18 +55,37 @@ impl Keys {
     fn new(scheme: WebhookScheme, secrets: Vec<Secret>) -> Result<Self, ConfigError> {
         scheme.check()?;
         let keys = secrets.iter().map(|secret| Key::read(&scheme, secret));
-        let keys = keys.collect::<Result<_, _>>()?;
+        let keys: Vec<_> = keys.collect::<Result<_, _>>()?;
+        let needs_whole_body = !matches!(scheme.signed, Signed::Template(_))
+            || keys.iter().any(|key| !matches!(key, Key::Mac(_)));
         Ok(Self {
+            trusts_id: scheme.trusts_id(),
             scheme,
             keys,
+            needs_whole_body,
             secrets,
         })
     }
 
+    /// The proof of a delivery that was found genuine.
+    #[inline]
+    pub(super) fn proof<'h>(
+        &self,
+        received: &Received<'h>,
+        time: Option<SystemTime>,
+        found: Found,
+    ) -> WebhookProof<'h> {
+        WebhookProof {
+            id: received.id,
+            trusts_id: self.trusts_id,
+            time,
+            found,
+        }
+    }
+
     /// Whether the check can do nothing before the last byte.
     pub(super) fn needs_whole_body(&self) -> bool {
-        !matches!(self.scheme.signed, Signed::Template(_))
-            || self.keys.iter().any(|key| !matches!(key, Key::Mac(_)))
+        self.needs_whole_body
     }
 }
 
@@ -168,11 +189,10 @@ impl WebhookVerifier {
         body: &[u8],
         now: SystemTime,
     ) -> Result<WebhookProof<'h>, WebhookError> {
-        let received = Received::read(&self.0.scheme, headers, None)?;
-        let mut state = State::default();
-        state.begin(&self.0, &received, now)?;
-        state.update(body);
-        self.decide(&mut state, &received, body)
+        let keys = &*self.0;
+        let received = Received::read(&keys.scheme, headers, None)?;
+        let time = received.time(&keys.scheme, now)?;
+        Ok(keys.proof(&received, time, at_once(keys, &received, body)?))
     }
 
     /// Begins the check of a delivery whose body comes in pieces. What can be refused without the body is
@@ -181,6 +201,7 @@ impl WebhookVerifier {
     /// # Errors
     ///
     /// Says why it is not accepted.
+    #[inline]
     pub fn begin<'h>(
         &self,
         headers: &'h HeaderMap,
@@ -202,6 +223,7 @@ impl WebhookVerifier {
         self.begin_with(request.headers(), request.uri().query(), now)
     }
 
+    #[inline]
     fn begin_with<'h>(
         &self,
         headers: &'h HeaderMap,
@@ -209,34 +231,17 @@ impl WebhookVerifier {
         now: SystemTime,
     ) -> Result<WebhookCheck<'h>, WebhookError> {
         let received = Received::read(&self.0.scheme, headers, query)?;
-        let mut check = WebhookCheck {
+        Ok(WebhookCheck {
+            time: received.time(&self.0.scheme, now)?,
             verifier: self.clone(),
             received,
             state: State::default(),
             body: self.needs_whole_body().then(Vec::new),
-        };
-        check.state.begin(&self.0, &received, now)?;
-        Ok(check)
+        })
     }
 
     pub(super) fn keys(&self) -> &Keys {
         &self.0
-    }
-
-    pub(super) fn decide<'h>(
-        &self,
-        state: &mut State,
-        received: &Received<'h>,
-        body: &[u8],
-    ) -> Result<WebhookProof<'h>, WebhookError> {
-        let time = state.time;
-        let found = state.finish(&self.0, received, body)?;
-        Ok(WebhookProof {
-            id: received.id,
-            trusts_id: self.0.scheme.trusts_id(),
-            time,
-            found,
-        })
     }
 
     /// How long a delivery can pass for fresh, from its earliest moment to its last; none for ever.
@@ -263,14 +268,16 @@ impl fmt::Debug for WebhookVerifier {
 pub struct WebhookCheck<'h> {
     verifier: WebhookVerifier,
     received: Received<'h>,
+    time: Option<SystemTime>,
     state: State,
     body: Option<Vec<u8>>,
 }
 
 impl<'h> WebhookCheck<'h> {
     /// Takes the next piece of the body.
+    #[inline]
     pub fn update(&mut self, piece: &[u8]) {
-        self.state.update(piece);
+        self.state.update(&self.verifier.0, &self.received, piece);
         if let Some(body) = &mut self.body {
             body.extend_from_slice(piece);
         }
@@ -281,9 +288,12 @@ impl<'h> WebhookCheck<'h> {
     /// # Errors
     ///
     /// Says why the delivery is not accepted.
+    #[inline]
     pub fn finish(mut self) -> Result<WebhookProof<'h>, WebhookError> {
+        let keys = &*self.verifier.0;
         let body = self.body.take().unwrap_or_default();
-        self.verifier.decide(&mut self.state, &self.received, &body)
+        let found = self.state.finish(keys, &self.received, &body)?;
+        Ok(keys.proof(&self.received, self.time, found))
     }
 }
 

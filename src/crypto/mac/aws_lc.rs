@@ -17,6 +17,7 @@ impl Key {
         Self(hmac::Key::new(algorithm, secret))
     }
 
+    #[inline]
     pub(super) fn begin(&self) -> Mac {
         Mac(hmac::Context::with_key(&self.0))
     }
@@ -25,10 +26,12 @@ impl Key {
 pub(super) struct Mac(hmac::Context);
 
 impl Mac {
+    #[inline]
     pub(super) fn update(&mut self, piece: &[u8]) {
         self.0.update(piece);
     }
 
+    #[inline]
     pub(super) fn finish(self) -> Tag {
         Tag::new(self.0.sign().as_ref())
     }

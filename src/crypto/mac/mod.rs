@@ -43,6 +43,7 @@ impl MacKey {
     }
 
     /// Begins a message. Allocates nothing.
+    #[inline]
     pub(crate) fn begin(&self) -> Mac {
         Mac(self.0.begin())
     }
@@ -59,11 +60,13 @@ pub(crate) struct Mac(backend::Mac);
 
 impl Mac {
     /// Takes the next piece.
+    #[inline]
     pub(crate) fn update(&mut self, piece: &[u8]) {
         self.0.update(piece);
     }
 
     /// The tag of all pieces.
+    #[inline]
     pub(crate) fn finish(self) -> Tag {
         self.0.finish()
     }
@@ -90,12 +93,24 @@ impl Tag {
 
     /// Whether the other is the whole of this tag. Takes the same time for every wrong one of its length.
     pub(crate) fn is(&self, other: &[u8]) -> bool {
-        self.expose().ct_eq(other).into()
+        if self.length != other.len() {
+            return false;
+        }
+        // Eight bytes at a time: the comparison is one of the longer parts of a short message's check.
+        let (tag, tag_rest) = self.expose().as_chunks::<8>();
+        let (other, other_rest) = other.as_chunks::<8>();
+        let words = tag.iter().zip(other).map(|(one, two)| {
+            let (one, two) = (u64::from_ne_bytes(*one), u64::from_ne_bytes(*two));
+            one.ct_eq(&two)
+        });
+        words
+            .fold(tag_rest.ct_eq(other_rest), |same, word| same & word)
+            .into()
     }
 }
 
 impl Drop for Tag {
     fn drop(&mut self) {
-        self.bytes.zeroize();
+        self.bytes[..self.length].zeroize();
     }
 }
