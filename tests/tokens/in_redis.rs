@@ -50,6 +50,11 @@ async fn reuse_is_named_and_ends_the_family() {
 }
 
 #[tokio::test]
+async fn a_store_that_lost_a_rotation_does_it_again() {
+    stores::a_store_that_lost_a_rotation_does_it_again(node("n:")).await;
+}
+
+#[tokio::test]
 async fn a_family_ends_idle_and_altogether() {
     stores::a_family_ends_idle_and_altogether(node("e:")).await;
 }

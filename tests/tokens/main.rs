@@ -19,6 +19,8 @@ mod stores;
 mod test_issuer;
 
 #[cfg(feature = "redis")]
+mod failover;
+#[cfg(feature = "redis")]
 mod in_redis;
 #[cfg(feature = "redis")]
 #[path = "../support/redis/mod.rs"]

@@ -1,14 +1,22 @@
 //! What every store of refresh tokens must do, tried on each of them.
 
 use std::{
-    sync::{Arc, Barrier},
-    time::Duration,
+    sync::{
+        Arc, Barrier, Mutex,
+        atomic::{AtomicBool, Ordering},
+    },
+    time::{Duration, SystemTime},
 };
 
+use http::StatusCode;
 use portcullis::{
+    audit::AuditEvent,
     clock::ManualClock,
-    store::MemoryStore,
-    tokens::{RefreshErrorKind, RefreshTokenStore, RefreshTokens, ReuseKind},
+    store::{MemoryStore, Reply},
+    tokens::{
+        FamilyId, NewFamily, RefreshErrorKind, RefreshTokenStore, RefreshTokens, ReuseKind, Turn,
+        Turned,
+    },
 };
 
 use crate::mint::NOW;
@@ -61,6 +69,11 @@ macro_rules! suite {
             #[tokio::test]
             async fn reuse_is_named_and_ends_the_family() {
                 super::reuse_is_named_and_ends_the_family($store).await;
+            }
+
+            #[tokio::test]
+            async fn a_store_that_lost_a_rotation_does_it_again() {
+                super::a_store_that_lost_a_rotation_does_it_again($store).await;
             }
 
             #[tokio::test]
@@ -191,6 +204,103 @@ pub(crate) async fn reuse_is_named_and_ends_the_family(store: impl RefreshTokenS
     }
     // Another sign-in of the same user goes on.
     assert!(bench.refresh.rotate(other.expose()).await.is_ok());
+}
+
+/// Answers, for as long as it is told to, what another store says: as a master does whose replica does not
+/// hear of it. What comes after, the replica is asked.
+#[derive(Clone)]
+struct Failing<S> {
+    master: MemoryStore,
+    replica: S,
+    is_dead: Arc<AtomicBool>,
+}
+
+impl<S: RefreshTokenStore> RefreshTokenStore for Failing<S> {
+    fn begin(&self, family: &NewFamily<'_>, now: SystemTime) -> Reply<()> {
+        let begun = self.master.begin(family, now);
+        assert!(matches!(begun, Reply::Ready(Ok(()))));
+        self.replica.begin(family, now)
+    }
+
+    fn rotate(&self, turn: &Turn, now: SystemTime) -> Reply<Turned> {
+        match self.is_dead.load(Ordering::SeqCst) {
+            true => self.replica.rotate(turn, now),
+            false => self.master.rotate(turn, now),
+        }
+    }
+
+    fn revoke_family(&self, _: FamilyId, _: SystemTime) -> Reply<bool> {
+        unimplemented!("nothing is revoked here")
+    }
+
+    fn revoke_subject(&self, _: &str, _: SystemTime) -> Reply<u64> {
+        unimplemented!("nothing is revoked here")
+    }
+}
+
+pub(crate) async fn a_store_that_lost_a_rotation_does_it_again(
+    store: impl RefreshTokenStore + Clone,
+) {
+    let told = Arc::new(Mutex::new(Vec::new()));
+    let fresh = |store: &_| {
+        let sink = Arc::clone(&told);
+        let is_dead = Arc::new(AtomicBool::new(false));
+        let failing = Failing {
+            master: MemoryStore::new(),
+            replica: Clone::clone(store),
+            is_dead: Arc::clone(&is_dead),
+        };
+        let mut bench = bench(failing);
+        bench.refresh = bench.refresh.with_audit(move |event: &AuditEvent<'_>| {
+            sink.lock().unwrap().push((event.code, event.status));
+        });
+        (bench, is_dead)
+    };
+    let (bench, is_dead) = fresh(&store);
+    let first = bench.refresh.begin("user-7", "web").await.unwrap();
+    let second = bench.refresh.rotate(first.expose()).await.unwrap();
+    is_dead.store(true, Ordering::SeqCst);
+    let third = bench.refresh.rotate(second.token().expose()).await.unwrap();
+    assert_eq!((third.subject(), third.payload()), ("user-7", "web"));
+    assert_eq!(third.token().generation(), 2);
+    assert!(!third.is_again());
+    // It all goes on as ever: the other tabs, the next refresh, and whoever comes late.
+    for token in [&first, second.token()] {
+        let again = bench.refresh.rotate(token.expose()).await.unwrap();
+        assert!(again.is_again());
+        assert_eq!(again.token(), third.token());
+    }
+    let fourth = bench.refresh.rotate(third.token().expose()).await.unwrap();
+    bench.clock.advance(HOUR);
+    assert_eq!(
+        bench.kind(first.expose()).await,
+        Err(RefreshErrorKind::Reused(ReuseKind::Ancestor))
+    );
+    assert_eq!(
+        bench.kind(fourth.token().expose()).await,
+        Err(RefreshErrorKind::Revoked)
+    );
+
+    // Of two that were lost nothing proves the first.
+    let (bench, is_dead) = fresh(&store);
+    let mut token = bench.refresh.begin("user-8", "").await.unwrap();
+    for _ in 0..2 {
+        let next = bench.refresh.rotate(token.expose()).await.unwrap();
+        token = next.token().clone();
+    }
+    is_dead.store(true, Ordering::SeqCst);
+    assert_eq!(
+        bench.kind(token.expose()).await,
+        Err(RefreshErrorKind::Reused(ReuseKind::Orphan))
+    );
+    assert_eq!(
+        *told.lock().unwrap(),
+        [
+            ("refresh_store_lost_rotation", StatusCode::OK),
+            ("refresh_reuse_ancestor", StatusCode::BAD_REQUEST),
+            ("refresh_reuse_orphan", StatusCode::BAD_REQUEST),
+        ]
+    );
 }
 
 pub(crate) async fn a_family_ends_idle_and_altogether(store: impl RefreshTokenStore) {

@@ -43,8 +43,8 @@ pub enum ReuseKind {
     Predecessor,
     /// It is older: an old copy, of a client or of a thief.
     Ancestor,
-    /// It is of the live token's generation or later and is not the live token: two servers with different
-    /// keys, or a store that has lost what it knew.
+    /// It is of the live token's generation or later, and neither the live token nor what follows it: two
+    /// servers with different keys, or a store that has lost more than one rotation.
     Orphan,
 }
 

@@ -86,19 +86,28 @@ impl Table {
             return Turned::Revoked;
         }
         let now = now.max(family.touched);
-        if turn.generation == family.generation && turn.presented == family.live {
-            family.live = turn.successor;
-            family.generation += 1;
-            family.touched = now;
-            family.rotations.push_back(now);
-            if family.rotations.len() > REMEMBERED_ROTATIONS {
+        let is_live = turn.generation == family.generation && turn.presented == family.live;
+        let is_next = turn.generation.checked_sub(1) == Some(family.generation)
+            && turn.predecessor == Some(family.live);
+        if is_live || is_next {
+            for _ in 0..1 + usize::from(is_next) {
+                family.generation += 1;
+                family.rotations.push_back(now);
+            }
+            while family.rotations.len() > REMEMBERED_ROTATIONS {
                 family.rotations.pop_front();
             }
+            family.live = turn.successor;
+            family.touched = now;
             let expires_at = expiry(now, turn.idle, family.facts.ends_at);
             self.by_expiry.remove(&(family.expires_at, turn.family));
             self.by_expiry.insert((expires_at, turn.family));
             family.expires_at = expires_at;
-            return Turned::Rotated(family.facts.clone());
+            let facts = family.facts.clone();
+            return match is_next {
+                true => Turned::CaughtUp(facts),
+                false => Turned::Rotated(facts),
+            };
         }
         // How many rotations ago it was the live one; none if it never was.
         let behind = family

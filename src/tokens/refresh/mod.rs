@@ -25,6 +25,8 @@ use crate::{
     store::{Reply, StoreError},
 };
 
+/// The code of the event that a store had lost a rotation.
+const LOST_ROTATION: &str = "refresh_store_lost_rotation";
 const LONGEST_SUBJECT: usize = 1024;
 const LONGEST_PAYLOAD: usize = 16 * 1024;
 
@@ -38,6 +40,30 @@ const LONGEST_PAYLOAD: usize = 16 * 1024;
 ///
 /// A family ends after [`absolute`](Self::absolute), and sooner if it is not used for
 /// [`idle`](Self::idle). A store has only hashes of tokens; the [`RefreshTokenStore`] says what else.
+///
+/// # When Redis fails over
+///
+/// A rotation that is sent again finds itself done, or not, and gives the same successor either way. A master
+/// that dies may take along the last rotations that it answered: then its replica holds the token before to be
+/// live, and whoever comes with the one that was handed out proves by it what was lost. So nobody is signed out,
+/// unless the replica is two rotations of one family behind. A sign-in that the replica never heard of is lost,
+/// and so is a revocation: repeat the latter when Redis has failed over.
+///
+/// # What an operator is told
+///
+/// [`with_audit`](Self::with_audit) is told, always with the layer `refresh_tokens`:
+///
+/// | kind | code | what happened |
+/// |---|---|---|
+/// | `authn_token_reuse` | `refresh_reuse_predecessor`, `refresh_reuse_ancestor`, `refresh_reuse_orphan` | a family was revoked: see [`ReuseKind`]. The subject is named. Once for each family. |
+/// | `sys_dependency_fail` | `refresh_store_unavailable` | the store did not answer, or is full; nothing was decided. |
+/// | `sys_dependency_fail` | `refresh_store_lost_rotation` | a rotation that the store had lost was done again. The subject is named; the client notices nothing. |
+///
+/// # Bounds
+///
+/// A family takes one entry: in memory at most [`MemoryStore::max_keys`](crate::store::MemoryStore::max_keys)
+/// in all, in Redis at most 1,024 a subject. A store that is full refuses to begin another, and forgets none.
+/// A subject and a payload have at most 1 and 16 KiB.
 ///
 /// ```
 /// use std::time::Duration;
@@ -115,6 +141,7 @@ impl RefreshTokens {
             family: parts.family,
             generation: parts.generation,
             presented: parts.hash(),
+            predecessor: parts.predecessor(),
             successor: successor.hash(),
             grace: self.0.grace,
             idle: self.0.idle,
@@ -123,6 +150,11 @@ impl RefreshTokens {
         let turned = settle(self.0.store.rotate(&turn, now)).await;
         let (facts, live, is_again) = match turned.map_err(|error| self.store_failed(error))? {
             Turned::Rotated(facts) => (facts, successor, false),
+            Turned::CaughtUp(facts) => {
+                let subject = Some(&*facts.subject);
+                self.tell(AuditKind::SysDependencyFail, LOST_ROTATION, subject, now);
+                (facts, successor, false)
+            }
             Turned::Again {
                 facts,
                 generation,
@@ -205,8 +237,9 @@ impl RefreshTokens {
     }
 
     fn tell(&self, kind: AuditKind, code: &'static str, subject: Option<&str>, at: SystemTime) {
-        let status = match kind {
-            AuditKind::SysDependencyFail => StatusCode::SERVICE_UNAVAILABLE,
+        let status = match (kind, code) {
+            (_, LOST_ROTATION) => StatusCode::OK,
+            (AuditKind::SysDependencyFail, _) => StatusCode::SERVICE_UNAVAILABLE,
             _ => StatusCode::BAD_REQUEST,
         };
         self.0.audit.record(&AuditEvent {

@@ -56,16 +56,22 @@ static ROTATE: LazyLock<Script> = LazyLock::new(|| {
         if f.v == 1 then return {4, '', '', 0, 0, ''} end
         local clock = now
         if now < f.t then now = f.t end
-        if gen == f.g and ARGV[4] == f.h then
-            f.h, f.g, f.t = ARGV[5], f.g + 1, now
+        local what = -1
+        if gen == f.g and ARGV[4] == f.h then what = 0 end
+        if gen == f.g + 1 and ARGV[9] == f.h then
+            what = 2
             table.insert(f.r, now)
-            if #f.r > tonumber(ARGV[8]) then table.remove(f.r, 1) end
+        end
+        if what >= 0 then
+            f.h, f.g, f.t = ARGV[5], gen + 1, now
+            table.insert(f.r, now)
+            while #f.r > tonumber(ARGV[8]) do table.remove(f.r, 1) end
             f.e = f.d
             if now + tonumber(ARGV[7]) < f.e then f.e = now + tonumber(ARGV[7]) end
             redis.call('HSET', KEYS[1], ARGV[1], cmsgpack.pack(f))
             local left = math.max(f.e - clock, 1)
             if redis.call('PTTL', KEYS[1]) < left then redis.call('PEXPIRE', KEYS[1], left) end
-            return {0, f.s, f.p, f.d, f.g, f.h}
+            return {what, f.s, f.p, f.d, f.g, f.h}
         end
         local behind = f.g - gen
         if behind > 0 and behind <= #f.r then
@@ -144,6 +150,7 @@ impl RefreshTokenStore for RedisStore {
             whole_millis(turn.grace),
             Expiry::after(turn.idle),
             super::REMEMBERED_ROTATIONS,
+            turn.predecessor.map_or(Vec::new(), Vec::from),
         );
         // Sent again, a rotation that was done looks like another tab's: without a window, like a thief's.
         let call = match turn.grace < Duration::from_secs(2) {
@@ -165,6 +172,7 @@ impl RefreshTokenStore for RedisStore {
                     generation,
                     live: live.try_into().map_err(|_| corrupt())?,
                 },
+                2 => Turned::CaughtUp(facts),
                 4 => Turned::Revoked,
                 5 => Turned::Unknown,
                 6 => Turned::Reused(ReuseKind::Predecessor, facts),

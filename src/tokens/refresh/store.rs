@@ -40,6 +40,8 @@ pub struct Turn {
     pub generation: u32,
     /// The hash of the token that was presented.
     pub presented: TokenHash,
+    /// The hash of the token before it; none for the first of a family.
+    pub predecessor: Option<TokenHash>,
     /// The hash of the token that follows it, of the next generation.
     pub successor: TokenHash,
     /// How long after its rotation a token may be presented again.
@@ -54,6 +56,9 @@ pub struct Turn {
 pub enum Turned {
     /// The token was the live one; its successor is now.
     Rotated(FamilyFacts),
+    /// The token is the successor of the one that was held to be live: the store had lost the rotation that
+    /// made it. That was done again, and the token was rotated.
+    CaughtUp(FamilyFacts),
     /// The token was rotated within the grace window; nothing changed.
     Again {
         /// Whose family it is.
@@ -109,9 +114,11 @@ pub trait RefreshTokenStore: Send + Sync + 'static {
     /// 1. No family, or one that has ended or was idle for too long: [`Turned::Unknown`].
     /// 2. A revoked family: [`Turned::Revoked`].
     /// 3. The live token (generation and hash): its successor becomes the live one, [`Turned::Rotated`].
-    /// 4. A token of an earlier generation that was rotated not longer ago than the grace window, one of the
+    /// 4. A token of the generation after the live one's, whose predecessor is the live one: its successor
+    ///    becomes the live one, as if both had been rotated now, [`Turned::CaughtUp`].
+    /// 5. A token of an earlier generation that was rotated not longer ago than the grace window, one of the
     ///    latest [`REMEMBERED_ROTATIONS`]: [`Turned::Again`].
-    /// 5. Any other: the family is revoked, [`Turned::Reused`].
+    /// 6. Any other: the family is revoked, [`Turned::Reused`].
     fn rotate(&self, turn: &Turn, now: SystemTime) -> Reply<Turned>;
 
     /// Revokes a family; whether there was one to revoke.

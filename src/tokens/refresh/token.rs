@@ -1,7 +1,7 @@
 //! The text of a refresh token, and how one follows from another.
 //!
 //! ```text
-//! family (24 bytes) | generation (4, big-endian) | nonce (32) | tag (16)      as base64url
+//! family (24 bytes) | generation (4, big-endian) | nonce (32) | previous nonce, masked (32) | tag (16)
 //! ```
 //!
 //! The first nonce of a family is random, and each next one is an HMAC of the one before it under the
@@ -9,6 +9,12 @@
 //! handed the same successor again, without any token being kept: a store has only their hashes. To follow
 //! a token to its successor takes the token and the key; a copy of the store and the key together give
 //! neither.
+//!
+//! The nonce before is there for a store that has lost a rotation: a Redis master that dies may take along
+//! the last moment's, which its replica never heard of. From it, the hash of the token before is made; if that
+//! is the one the store holds to be live, the rotation that was lost is done again. It is masked by an HMAC
+//! of its own under the key, so that a token opens nothing but what its holder could open anyhow. Whoever has
+//! the key alone, or the key and a copy of the store, knows no nonce and can make no token that a store takes.
 //!
 //! The tag is an HMAC of the rest under the same key, apart by its label. It keeps texts that nobody was ever
 //! given away from the store, and lets an old token be told from an invented one: only the former may end a
@@ -29,7 +35,9 @@ use crate::{
 /// SHA-256 of a token: all that a store ever has of it.
 pub type TokenHash = [u8; 32];
 
-const LENGTH: usize = 24 + 4 + 32 + 16;
+const LENGTH: usize = 24 + 4 + 32 + 32 + 16;
+/// Of what is hashed: family, generation, nonce.
+const HASHED: usize = 24 + 4 + 32;
 /// Of [`LENGTH`] bytes in base64url.
 const TEXT_LENGTH: usize = (LENGTH * 4).div_ceil(3);
 
@@ -106,7 +114,7 @@ pub struct RefreshToken {
 }
 
 impl RefreshToken {
-    /// The text: 102 characters of base64url.
+    /// The text: 144 characters of base64url.
     #[must_use]
     pub fn expose(&self) -> &str {
         &self.text
@@ -153,6 +161,8 @@ pub(super) struct Parts {
     pub(super) family: FamilyId,
     pub(super) generation: u32,
     nonce: Zeroizing<[u8; 32]>,
+    /// The nonce of the token before; none of the first.
+    previous: Option<Zeroizing<[u8; 32]>>,
 }
 
 impl Parts {
@@ -164,6 +174,7 @@ impl Parts {
             family,
             generation: 0,
             nonce,
+            previous: None,
         })
     }
 
@@ -176,6 +187,7 @@ impl Parts {
             family: self.family,
             generation,
             nonce: Zeroizing::new(nonce),
+            previous: Some(self.nonce.clone()),
         })
     }
 
@@ -187,36 +199,67 @@ impl Parts {
         let bytes = Zeroizing::new(URL_SAFE_NO_PAD.decode(text).ok()?);
         let (family, rest) = bytes.split_first_chunk()?;
         let (generation, rest) = rest.split_first_chunk()?;
-        let (nonce, tag) = rest.split_first_chunk()?;
-        let parts = Self {
+        let (nonce, rest) = rest.split_first_chunk()?;
+        let (masked, tag): (&[u8; 32], _) = rest.split_first_chunk()?;
+        let mut parts = Self {
             family: FamilyId(*family),
             generation: u32::from_be_bytes(*generation),
             nonce: Zeroizing::new(*nonce),
+            previous: None,
         };
-        let is_tag = |key| -> bool { parts.tag(key).ct_eq(tag).into() };
-        keys.into_iter().any(is_tag).then_some(parts)
+        let is_tag = |key: &&MacKey| -> bool { parts.tag(key, masked).ct_eq(tag).into() };
+        let key = keys.into_iter().find(is_tag)?;
+        if parts.generation > 0 {
+            parts.previous = Some(Zeroizing::new(parts.masked(key, masked)));
+        }
+        Some(parts)
     }
 
-    fn tag(&self, key: &MacKey) -> [u8; 16] {
+    fn tag(&self, key: &MacKey, masked: &[u8; 32]) -> [u8; 16] {
         let number = self.generation.to_be_bytes();
-        let whole = key.tag(&[b"mark", &self.family.0, &number, &*self.nonce]);
+        let whole = key.tag(&[b"mark", &self.family.0, &number, &*self.nonce, masked]);
         let mut tag = [0; 16];
         tag.copy_from_slice(&whole[..16]);
         tag
     }
 
+    /// The bytes under the mask, or with it if they are without.
+    fn masked(&self, key: &MacKey, bytes: &[u8; 32]) -> [u8; 32] {
+        let number = self.generation.to_be_bytes();
+        let mut mask = key.tag(&[b"prev", &self.family.0, &number, &*self.nonce]);
+        mask.iter_mut()
+            .zip(bytes)
+            .for_each(|(mask, byte)| *mask ^= byte);
+        mask
+    }
+
+    /// The hash of the token before.
+    pub(super) fn predecessor(&self) -> Option<TokenHash> {
+        let previous = Self {
+            family: self.family,
+            generation: self.generation.checked_sub(1)?,
+            nonce: self.previous.clone()?,
+            previous: None,
+        };
+        Some(previous.hash())
+    }
+
     /// What stands for the token in a store. It does not depend on the tag, and so not on the key that
     /// tagged it.
     pub(super) fn hash(&self) -> TokenHash {
-        let mut bytes = Zeroizing::new([0; LENGTH - 16]);
+        let mut bytes = Zeroizing::new([0; HASHED]);
         self.write(&mut bytes[..]);
         crypto::sha256(&*bytes)
     }
 
     pub(super) fn token(&self, key: &MacKey) -> RefreshToken {
         let mut bytes = Zeroizing::new([0; LENGTH]);
-        self.write(&mut bytes[..LENGTH - 16]);
-        bytes[LENGTH - 16..].copy_from_slice(&self.tag(key));
+        self.write(&mut bytes[..HASHED]);
+        // The first has none: then the mask alone is there, which says so to nobody without the key.
+        let none = Zeroizing::new([0; 32]);
+        let masked = self.masked(key, self.previous.as_deref().unwrap_or(&none));
+        bytes[HASHED..HASHED + 32].copy_from_slice(&masked);
+        bytes[HASHED + 32..].copy_from_slice(&self.tag(key, &masked));
         RefreshToken {
             text: URL_SAFE_NO_PAD.encode(*bytes),
             family: self.family,
