@@ -11,7 +11,7 @@ use portcullis::{
 };
 
 use crate::{
-    redis::{RedisServer, eventually_async},
+    redis::{RedisCluster, RedisServer, eventually_async},
     replay::{KEEP, answer, now},
 };
 
@@ -209,6 +209,17 @@ fn a_runtime_that_ends_takes_only_its_connection() {
     let store = RedisStore::new(&server.url()).unwrap();
     for round in 0..3_u8 {
         let runtime = tokio::runtime::Builder::new_current_thread()
+            .enable_all()
+            .build()
+            .unwrap();
+        assert_eq!(runtime.block_on(consume(&store, &[round])), Ok(true));
+    }
+    let cluster = RedisCluster::start();
+    let urls = cluster.urls();
+    let store = RedisStore::cluster(urls.iter().map(String::as_str)).unwrap();
+    for round in 0..3_u8 {
+        let runtime = tokio::runtime::Builder::new_multi_thread()
+            .worker_threads(2)
             .enable_all()
             .build()
             .unwrap();

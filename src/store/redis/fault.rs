@@ -4,7 +4,7 @@
 //! not know `HELLO` quotes its arguments, the password among them). So of a server's error only the code is
 //! kept.
 
-use std::{error::Error, fmt, io};
+use std::{error::Error, fmt, io, sync::Arc};
 
 use redis::{ErrorKind, RedisError, ServerErrorKind};
 
@@ -40,12 +40,22 @@ pub(super) fn is_broken(error: &RedisError) -> bool {
     error.is_io_error() || error.is_unrecoverable_error()
 }
 
-/// Whether the connection's own task has ended, with its runtime for example.
+/// Whether the task of a Cluster's client has ended, with its runtime for example: then nobody mends its
+/// connections any more. A pipe to one of its nodes that broke is no such thing, so what tells the two apart
+/// is the client's own word.
 pub(super) fn is_closed(error: &RedisError) -> bool {
-    let source = error
-        .source()
-        .and_then(|source| source.downcast_ref::<io::Error>());
-    source.is_some_and(|source| source.kind() == io::ErrorKind::BrokenPipe)
+    let Some(source) = error.source() else {
+        return false;
+    };
+    // The client hands out the counter that it keeps its cause in.
+    let source = source
+        .downcast_ref::<Arc<dyn Error + Send + Sync>>()
+        .and_then(|source| source.downcast_ref::<io::Error>())
+        .or_else(|| source.downcast_ref());
+    source.is_some_and(|source| {
+        source.kind() == io::ErrorKind::BrokenPipe
+            && source.to_string().starts_with("redis_cluster: Unable to ")
+    })
 }
 
 /// Whether the server is not the one to talk to, and did nothing: a master that has become a replica.

@@ -301,7 +301,13 @@ pub(super) fn new_folder() -> PathBuf {
     folder
 }
 
+/// Whether the process runs. One that has ended stays in the table of processes until its shell asks for it,
+/// and is not alive for that: somebody else may be answering on its port.
 fn is_alive(pid: u32) -> bool {
+    if let Ok(status) = fs::read_to_string(format!("/proc/{pid}/stat")) {
+        let state = status.rsplit(") ").next().unwrap_or_default();
+        return !state.starts_with(['Z', 'X']);
+    }
     let alive = format!("kill -0 {pid} 2>/dev/null");
     Command::new("sh")
         .args(["-c", &alive])
