@@ -48,6 +48,8 @@ pub(super) struct Asked {
 pub(super) struct Kept {
     pub(super) hits: Vec<(KeyBytes, Quota)>,
     pub(super) policies: Option<Policies>,
+    /// Whether it was counted in this process alone.
+    pub(super) locally: bool,
 }
 
 impl Kept {
@@ -177,7 +179,11 @@ impl Settings {
             .iter()
             .any(|limit| limit.quota.fixed().is_none());
         let policies = chosen.then(|| Policies::new(hits.iter().map(|(_, quota)| quota)));
-        let kept = Kept { hits, policies };
+        let kept = Kept {
+            hits,
+            policies,
+            locally: false,
+        };
         let reply = self.store.hit(&kept.costing(cost), at);
         let kept = (chosen || self.keeps()).then(|| Box::new(kept));
         (Asked { cost, at, kept }, reply)

@@ -6,7 +6,7 @@ use http::{HeaderValue, Response, StatusCode, header::RETRY_AFTER};
 use serde_json::Value;
 
 use super::{
-    Decision, Decisions, RateLimitEvent, RateLimitEventKind,
+    Decision, Decisions, Hit, RateLimitEvent, RateLimitEventKind,
     RateLimitEventKind::{CountedLocally, NearLimit, Uncounted, WouldRefuse},
     RateLimitFields, RateLimitStore, StoreFailure,
     ask::{Asked, Asking, Kept},
@@ -113,16 +113,9 @@ impl Guard for RateLimitGuard {
             return;
         };
         let settings = &self.0.settings;
-        let kept = asked.kept.as_ref().filter(|kept| !kept.hits.is_empty());
-        if let (Some(settle), Some(kept)) = (&settings.settle, kept) {
+        if let (Some(settle), Some(kept)) = (&settings.settle, &asked.kept) {
             let cost = settle(asked.cost, response.status(), response.headers());
-            let now = settings.refusals.now();
-            // The store begins at once and needs nobody to wait; nothing is lost but units if it fails.
-            if let Some(back) = asked.cost.checked_sub(cost).filter(|back| *back > 0) {
-                drop(settings.store.refund(&kept.costing(back), asked.at, now));
-            } else if let Some(more) = cost.checked_sub(asked.cost).filter(|more| *more > 0) {
-                drop(settings.store.charge(&kept.costing(more), now));
-            }
+            self.0.settle(&asked, kept, cost);
         }
         let headers = response.headers_mut();
         match settings.fields {
@@ -143,6 +136,7 @@ impl Config {
     fn verdict(&self, asked: Asked, reply: Result<Decisions, StoreError>) -> Verdict<Counted> {
         match reply {
             Ok(decisions) if decisions.iter().len() == self.settings.limits.len() => {
+                self.count_along(&asked, &decisions);
                 self.follow(asked, decisions)
             }
             // A decision for each limit, or it is none.
@@ -168,19 +162,14 @@ impl Config {
     fn unanswered(&self, asked: Option<Asked>) -> Verdict<Counted> {
         let failure = self.settings.store_failure;
         if let (StoreFailure::Local { instances }, Some(mut asked)) = (failure, asked)
-            && let Some(kept) = asked.kept.take()
+            && let Some(kept) = &mut asked.kept
             && let Reply::Ready(Ok(decisions)) = self
                 .settings
                 .local
                 .hit(&kept.shares(asked.cost, instances), asked.at)
         {
+            kept.locally = true;
             self.tell(CountedLocally, "", None);
-            // What was not counted in the store is not to be given back to it, so it is not kept.
-            let policies = kept.policies;
-            let hits = Vec::new();
-            asked.kept = policies
-                .is_some()
-                .then(|| Box::new(Kept { hits, policies }));
             return self.follow(asked, decisions);
         }
         if failure == StoreFailure::Allow || self.settings.shadow {
@@ -188,6 +177,41 @@ impl Config {
             return Verdict::Pass(Counted(None));
         }
         Verdict::Refuse(store_unavailable())
+    }
+
+    /// Counts in this process, too, what the store let in, so that its absence gives nobody a fresh share.
+    #[inline]
+    fn count_along(&self, asked: &Asked, decisions: &Decisions) {
+        if let StoreFailure::Local { instances } = self.settings.store_failure
+            && let Some(kept) = &asked.kept
+            && decisions.allowed()
+        {
+            let shares = kept.shares(asked.cost, instances);
+            drop(self.settings.local.charge(&shares, asked.at));
+        }
+    }
+
+    /// Gives back or charges what a request cost less or more in the end, wherever it was counted.
+    fn settle(&self, asked: &Asked, kept: &Kept, cost: u32) {
+        let units = asked.cost.abs_diff(cost);
+        if units == 0 {
+            return;
+        }
+        let (settings, now) = (&self.settings, self.settings.refusals.now());
+        // A store begins at once and needs nobody to wait; nothing is lost but units if it fails.
+        let change = |store: &dyn RateLimitStore, hits: &[Hit<'_>]| {
+            drop(if cost < asked.cost {
+                store.refund(hits, asked.at, now)
+            } else {
+                store.charge(hits, now)
+            });
+        };
+        if !kept.locally {
+            change(&*settings.store, &kept.costing(units));
+        }
+        if let StoreFailure::Local { instances } = settings.store_failure {
+            change(&settings.local, &kept.shares(units, instances));
+        }
     }
 
     /// Tells whom a shadow would have refused, and who has just come near a limit.

@@ -74,8 +74,12 @@ pub enum StoreFailure {
     /// It is let in uncounted: for as long as the store is away, there is no limit.
     Allow,
     /// It is counted in this process alone, against the limit divided by the number of processes that
-    /// share it, at least 1. Such requests are told as
+    /// share it, at least 1; what costs more than that share is refused. Such requests are told as
     /// [`CountedLocally`](super::RateLimitEventKind::CountedLocally).
+    ///
+    /// While the store answers, what it lets in is counted here as well, in at most as many keys as a
+    /// [`MemoryStore`] holds by default. So an outage gives no client a fresh share where requests are spread
+    /// evenly: then a window that it begins in holds at most the limit.
     Local {
         /// How many processes share the limit.
         instances: NonZeroU32,

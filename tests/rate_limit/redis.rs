@@ -349,7 +349,7 @@ async fn while_redis_is_away_a_share_of_the_limit_is_counted_here() {
     server.kill();
     let mut statuses = Vec::new();
     for _ in 0..5 {
-        statuses.push(door.ask(from("192.0.2.1")).await.status);
+        statuses.push(door.ask(from("192.0.2.2")).await.status);
     }
     assert_eq!(statuses, [200, 200, 200, 429, 429]);
     assert_eq!(told.load(Ordering::Relaxed), 5);

@@ -17,6 +17,7 @@ mod load;
 mod processes;
 #[path = "../support/redis/mod.rs"]
 mod redis;
+mod shares;
 
 use std::{
     env,
