@@ -1,4 +1,9 @@
 //! An issuer on its worst day, under load: the clock runs hours in seconds.
+//!
+//! The endpoint is a server on loopback, asked over real sockets by the client that ships, and its faults are
+//! real: what it sends is wrong, endless, late or nothing at all. Only the time is not: keys age, attempts run
+//! out of their five seconds and the slow endpoint is slow by a clock that is moved by hand, three seconds at
+//! a time, as fast as the tokens get through.
 
 use std::{
     sync::{
@@ -89,8 +94,10 @@ async fn an_outage_of_the_issuer_is_none_of_this_service() {
     pass(MINUTE).await;
     endpoint.answer(cached(set(&BOTH[1..])));
     pass(10 * MINUTE).await;
-    // It slows beyond every deadline, answers garbage, fails, sends somebody else.
+    // It slows to thirty seconds, answers nothing, answers garbage, fails, sends somebody else.
+    let late = Box::new(cached(set(&BOTH[1..])));
     for bad in [
+        Answer::Slow(world.clone(), 30 * SECOND, late),
         Answer::Hold,
         Answer::ok("<html>maintenance</html>"),
         Answer::status(500, ""),

@@ -73,6 +73,8 @@ pub(crate) fn token_of_nobody(number: usize) -> String {
 #[derive(Clone)]
 pub(crate) enum Answer {
     Body(StatusCode, HeaderMap, Bytes),
+    /// The other answer, so much later by the world's clock.
+    Slow(World, Duration, Box<Answer>),
     /// Nothing, until it answers something else.
     Hold,
     /// A body without an end.
@@ -195,11 +197,17 @@ async fn respond(
     let held = answers
         .wait_for(|answer| !matches!(answer, Answer::Hold))
         .await;
-    let answer = held.map_err(io::Error::other)?.clone();
+    let mut answer = held.map_err(io::Error::other)?.clone();
+    if let Answer::Slow(world, time, late) = answer {
+        world.sleep(time).await;
+        answer = *late;
+    }
     let (status, fields, body) = match answer {
         Answer::Body(status, fields, body) => (status, fields, body),
         Answer::Endless => return Ok(Response::new(BodyExt::boxed(Endless))),
-        Answer::Break | Answer::Hold => return Err(io::Error::other("told to break")),
+        Answer::Break | Answer::Hold | Answer::Slow(..) => {
+            return Err(io::Error::other("told to break"));
+        }
     };
     // Several documents may be served, as members by path.
     let documents: Option<Value> = serde_json::from_slice(&body).ok();
