@@ -166,6 +166,9 @@ impl Collected {
         if is_first || frame.len() >= LARGE {
             self.content.pieces.push(frame);
         } else {
+            if self.small.capacity() < self.small.len() + frame.len() {
+                self.small.reserve_exact(LARGE - self.small.len());
+            }
             self.small.extend_from_slice(&frame);
         }
     }

@@ -46,7 +46,11 @@ impl Key {
             }
             Proof::Standard => match text.strip_prefix(b"whpk_") {
                 Some(public) => ed25519(public, secret).map(Self::Ed25519),
-                None => standard_secret(secret)
+                None if text.starts_with(b"whsk_") => {
+                    let expected = "is a private key: a verifier needs the public key (whpk_)";
+                    Err(wrong(secret, expected))
+                }
+                None => standard_secret(scheme, secret)
                     .map(|bytes| Self::Mac(Box::new(MacKey::new(MacHash::Sha256, &bytes)))),
             },
             Proof::Ed25519 => ed25519(text, secret).map(Self::Ed25519),
@@ -96,19 +100,31 @@ pub(super) fn secret_bytes(
     }
 }
 
-/// The key behind `whsec_`, which may be left out.
-pub(super) fn standard_secret(secret: &Secret) -> Result<Zeroizing<Vec<u8>>, ConfigError> {
-    let text = secret.expose();
-    if text.starts_with(b"whsk_") {
-        let expected = "is a private key: a verifier needs the public key (whpk_)";
-        return Err(wrong(secret, expected));
-    }
-    let text = text.strip_prefix(b"whsec_").unwrap_or(text);
-    let bytes = from_base64(text).map(Zeroizing::new);
-    match bytes {
-        Some(bytes) if !bytes.is_empty() => Ok(bytes),
-        Some(_) => Err(wrong(secret, "must not be empty")),
-        None => Err(wrong(secret, "must be base64, after `whsec_`")),
+/// The key behind `whsec_`, which may be left out; of a length that the scheme allows.
+pub(super) fn standard_secret(
+    scheme: &WebhookScheme,
+    secret: &Secret,
+) -> Result<Zeroizing<Vec<u8>>, ConfigError> {
+    let bytes = match scheme.secrets {
+        SecretFormat::Base64 => {
+            let text = secret.expose();
+            let bytes = from_base64(text.strip_prefix(b"whsec_").unwrap_or(text));
+            let expected = "must be base64, after `whsec_`";
+            Zeroizing::new(bytes.ok_or_else(|| wrong(secret, expected))?)
+        }
+        format => secret_bytes(format, secret)?,
+    };
+    match (bytes.len(), scheme.secret_length) {
+        (0, _) => Err(wrong(secret, "must not be empty")),
+        (length, Some((least, most))) if !(least..=most).contains(&length) => {
+            let expected = format!("must stand for {least} to {most} bytes");
+            Err(ConfigError::new(
+                "secret",
+                format!("{length} bytes"),
+                expected,
+            ))
+        }
+        _ => Ok(bytes),
     }
 }
 

@@ -117,8 +117,9 @@ impl WebhookScheme {
     /// spaces, over `{id}.{timestamp}.{body}`.
     ///
     /// The key decides what is accepted: `whsec_` and base64 (or base64 alone) is a secret for `v1`,
-    /// HMAC-SHA256; `whpk_` and base64 is a public key for `v1a`, Ed25519. Both may be configured. With a
-    /// public key the whole body is needed at once.
+    /// HMAC-SHA256, of 24 to 64 bytes as the specification has it; `whpk_` and base64 is a public key for
+    /// `v1a`, Ed25519. Both may be configured. With a public key the whole body is needed at once. The id is
+    /// signed and has no dot.
     pub fn standard_webhooks() -> Self {
         let before = vec![
             Part::Id,
@@ -143,14 +144,17 @@ impl WebhookScheme {
                 after: Vec::new(),
             }),
             secrets: SecretFormat::Base64,
+            secret_length: Some((24, 64)),
             ..Self::of("standard-webhooks", header("webhook-signature"))
         }
     }
 
     /// Svix: as [`standard_webhooks`](Self::standard_webhooks), with the fields `svix-id`, `svix-timestamp`
-    /// and `svix-signature`, or those of Standard Webhooks where there is no `svix-signature`.
+    /// and `svix-signature`, or those of Standard Webhooks where there is no `svix-signature`. Its secrets are of
+    /// 24 to 75 bytes.
     pub fn svix() -> Self {
         let mut scheme = Self::standard_webhooks().named("svix");
+        scheme.secret_length = Some((24, 75));
         scheme.fields.insert(
             0,
             Fields {

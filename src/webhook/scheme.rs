@@ -51,6 +51,8 @@ pub struct WebhookScheme {
     pub(super) listing: Listing,
     pub(super) signed: Signed,
     pub(super) secrets: SecretFormat,
+    /// The least and the most bytes of a shared secret, where the scheme's own specification bounds them.
+    pub(super) secret_length: Option<(usize, usize)>,
     pub(super) timestamps: TimestampUnit,
     pub(super) tolerance: Option<Duration>,
     pub(super) url: Option<PublicUrl>,
@@ -180,6 +182,7 @@ impl WebhookScheme {
                 after: Vec::new(),
             }),
             secrets: SecretFormat::Text,
+            secret_length: None,
             timestamps: TimestampUnit::Seconds,
             tolerance: Some(DEFAULT_TOLERANCE),
             url: None,
@@ -304,6 +307,13 @@ impl WebhookScheme {
     /// Replaces how secrets are written where they are configured.
     pub fn secret_format(mut self, format: SecretFormat) -> Self {
         self.secrets = format;
+        self
+    }
+
+    /// Accepts shared secrets shorter or longer than the scheme's specification allows: of Standard Webhooks
+    /// 24 to 64 bytes, of Svix 24 to 75. A short secret can be guessed from one delivery.
+    pub fn dangerous_any_secret_length(mut self) -> Self {
+        self.secret_length = None;
         self
     }
 

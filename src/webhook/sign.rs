@@ -247,7 +247,11 @@ impl SigningKey {
                 .map(|bytes| Self::Mac(Box::new(MacKey::new(hash, &bytes)))),
             Proof::Standard => match secret.expose().strip_prefix(b"whsk_") {
                 Some(private) => Self::ed25519(from_base64(private), secret),
-                None => standard_secret(secret)
+                None if secret.expose().starts_with(b"whpk_") => {
+                    let expected = "is a public key: a signer needs the private key (whsk_)";
+                    Err(wrong(secret, expected))
+                }
+                None => standard_secret(scheme, secret)
                     .map(|bytes| Self::Mac(Box::new(MacKey::new(MacHash::Sha256, &bytes)))),
             },
             Proof::Ed25519 => Self::ed25519(key_from_hex(secret.expose()), secret),

@@ -59,6 +59,58 @@ fn a_key_of_another_form_is_refused() {
 }
 
 #[test]
+fn a_secret_of_standard_webhooks_has_the_length_of_the_specification() {
+    use base64::{Engine, engine::general_purpose::STANDARD};
+    let secret = |length| format!("whsec_{}", STANDARD.encode(vec![7; length]));
+    for (scheme, most) in [
+        (WebhookScheme::standard_webhooks as fn() -> _, 64),
+        (WebhookScheme::svix as fn() -> _, 75),
+    ] {
+        for length in [24, 32, most] {
+            assert!(WebhookVerifier::new(scheme(), secret(length)).is_ok());
+            assert!(WebhookSigner::new(scheme(), secret(length)).is_ok());
+        }
+        for length in [1, 23, most + 1] {
+            let error = WebhookVerifier::new(scheme(), secret(length)).unwrap_err();
+            let expected =
+                format!("secret: must stand for 24 to {most} bytes (given: {length} bytes)");
+            assert_eq!(error.to_string(), expected);
+            assert!(WebhookSigner::new(scheme(), secret(length)).is_err());
+            let any = scheme().dangerous_any_secret_length();
+            assert!(WebhookVerifier::new(any, secret(length)).is_ok());
+        }
+        // A key that is handed out as it is.
+        let raw = || scheme().secret_format(SecretFormat::Bytes);
+        assert!(WebhookVerifier::new(raw(), vec![7; 24]).is_ok());
+        assert!(WebhookVerifier::new(raw(), vec![7; 23]).is_err());
+    }
+    let error = WebhookSigner::new(
+        WebhookScheme::standard_webhooks(),
+        "whpk_1SiA4o9hyqTCpIqC5V9HUakiiaeACeqfZTInDBbOir4=",
+    );
+    assert!(error.unwrap_err().to_string().contains("whsk_"));
+}
+
+#[test]
+fn pairs_are_parted_by_what_stands_in_no_signature() {
+    let scheme = |separator| {
+        let scheme = WebhookScheme::generic("x-signature").unwrap();
+        scheme
+            .pairs(separator, "t", "v1")
+            .template("{timestamp}.{body}")
+            .unwrap()
+    };
+    for separator in [',', ';', ' ', '|'] {
+        assert!(WebhookVerifier::new(scheme(separator), "a secret").is_ok());
+    }
+    for separator in ['=', 'a', '0', '+', '/', '\n', '\0', 'é', '→'] {
+        let error = WebhookVerifier::new(scheme(separator), "a secret").unwrap_err();
+        assert_eq!(error.setting(), "scheme", "{separator:?}");
+        assert!(WebhookSigner::new(scheme(separator), "a secret").is_err());
+    }
+}
+
+#[test]
 fn a_scheme_that_lacks_what_it_signs_cannot_be_used() {
     let generic = || WebhookScheme::generic("x-signature").unwrap();
     for scheme in [

@@ -4,7 +4,7 @@ use std::{
     convert::Infallible,
     future::pending,
     sync::{
-        Arc,
+        Arc, Mutex,
         atomic::{AtomicUsize, Ordering},
     },
     time::Duration,
@@ -12,12 +12,14 @@ use std::{
 
 use http::{Request, Response, StatusCode};
 use portcullis::{
+    audit::{AuditEvent, AuditKind},
+    guard::RefusalsLayer,
     store::MemoryStore,
     webhook::{
         StoreFailure, WebhookBody, WebhookLayer, WebhookScheme, WebhookSigner, WebhookVerifier,
     },
 };
-use tokio::sync::Barrier;
+use tokio::sync::{Barrier, Notify};
 use tower::{Layer, ServiceExt, service_fn};
 
 use crate::{
@@ -247,6 +249,193 @@ async fn a_store_that_fails_refuses_unless_it_was_told_to_let_in() {
         });
         assert_eq!(handler.ask(&later, delivery(BODY, 9)).await.status, 200);
     }
+}
+
+/// What an audit sink was told: codes and statuses.
+type Told = Arc<Mutex<Vec<(&'static str, u16)>>>;
+
+fn told(layer: WebhookLayer) -> (WebhookLayer, Told) {
+    let told = Told::default();
+    let sink = Arc::clone(&told);
+    let layer = layer.with_audit(move |event: &AuditEvent<'_>| {
+        let (kind, layer) = (event.kind, event.layer);
+        assert_eq!((kind, layer), (AuditKind::SysDependencyFail, "webhook"));
+        assert_eq!((event.method, event.path), ("POST", "/hooks"));
+        assert_eq!(event.at, now());
+        let mut told = sink.lock().unwrap();
+        told.push((event.code, event.status.as_u16()));
+    });
+    (layer, told)
+}
+
+fn take(told: &Told) -> Vec<(&'static str, u16)> {
+    std::mem::take(&mut told.lock().unwrap())
+}
+
+#[tokio::test]
+async fn what_a_store_could_not_be_told_is_told_to_the_audit() {
+    for waits in [false, true] {
+        let store = Broken {
+            waits,
+            claims: true,
+        };
+        let (layer, told) = told(stripe().with_store(store));
+        // Dealt with, and the store does not know: the sender is answered well all the same.
+        let handler = Handler::answering(&[202, 500]);
+        assert_eq!(handler.ask(&layer, delivery(BODY, 9)).await.status, 202);
+        assert_eq!(take(&told), [("webhook_commit_failed", 202)]);
+        assert_eq!(handler.ask(&layer, delivery(BODY, 9)).await.status, 500);
+        assert_eq!(take(&told), [("webhook_release_failed", 500)]);
+
+        // Given up while the handler runs: nobody is left to answer.
+        let (hangs, calls) = counted(&layer, pending);
+        let hanging = tokio::spawn(hangs.oneshot(delivery(BODY, 9)));
+        while calls.load(Ordering::SeqCst) == 0 {
+            tokio::task::yield_now().await;
+        }
+        hanging.abort();
+        assert!(hanging.await.unwrap_err().is_cancelled());
+        while told.lock().unwrap().is_empty() {
+            tokio::task::yield_now().await;
+        }
+        assert_eq!(take(&told), [("webhook_release_failed", 500)]);
+
+        // A store that fails at once is told of once.
+        let (layer, told) = self::told(stripe().with_store(Broken {
+            waits,
+            claims: false,
+        }));
+        assert_eq!(handler.ask(&layer, delivery(BODY, 9)).await.status, 503);
+        assert_eq!(take(&told), [("webhook_store_unavailable", 503)]);
+        let allows = layer.on_store_error(StoreFailure::Allow);
+        assert_eq!(handler.ask(&allows, delivery(BODY, 9)).await.status, 200);
+        assert_eq!(take(&told), [("webhook_commit_failed", 200)]);
+    }
+}
+
+#[tokio::test]
+async fn a_refusals_layer_outside_is_told_too() {
+    let told = Told::default();
+    let sink = Arc::clone(&told);
+    let outside = RefusalsLayer::new().with_audit(move |event: &AuditEvent<'_>| {
+        let mut told = sink.lock().unwrap();
+        told.push((event.code, event.status.as_u16()));
+    });
+    let store = Broken {
+        waits: false,
+        claims: true,
+    };
+    let handler = Handler::default();
+    let service = outside.layer(handler.service(&stripe().with_store(store)));
+    let answer = service.oneshot(delivery(BODY, 9)).await.unwrap();
+    assert_eq!(answer.status(), 200);
+    assert_eq!(take(&told), [("webhook_commit_failed", 200)]);
+}
+
+#[tokio::test]
+async fn a_handler_that_outlives_its_lease_still_ends_the_delivery_and_says_so() {
+    let clock = clock();
+    let lease = Duration::from_secs(30);
+    let (layer, told) = told(stripe().claim_lease(lease).with_clock(clock.clone()));
+    let go = Arc::new(Notify::new());
+    let wait = Arc::clone(&go);
+    let (slow, calls) = counted(&layer, move || {
+        let wait = Arc::clone(&wait);
+        async move { wait.notified().await }
+    });
+    let first = tokio::spawn(slow.oneshot(delivery(BODY, 9)));
+    while calls.load(Ordering::SeqCst) == 0 {
+        tokio::task::yield_now().await;
+    }
+    // The sender comes again after the lease: it is let in, and fails.
+    clock.advance(lease + Duration::from_secs(1));
+    let failing = Handler::answering(&[500]);
+    let second = failing.ask(&layer, delivery(BODY, 9)).await;
+    assert_eq!((second.status, failing.calls()), (500, 1));
+    // The first is done at last; nobody holds the delivery then.
+    clock.set(now());
+    go.notify_one();
+    assert_eq!(first.await.unwrap().unwrap().status(), 200);
+    assert_eq!(take(&told), [("webhook_claim_lost", 200)]);
+    let again = Handler::default();
+    let answer = again.ask(&stripe_like(&layer), delivery(BODY, 9)).await;
+    assert_eq!((answer.code, again.calls()), (Some("webhook_replayed"), 0));
+}
+
+/// The same layer, without what asserts about its events.
+fn stripe_like(layer: &WebhookLayer) -> WebhookLayer {
+    layer.clone().with_audit(portcullis::audit::NoAudit)
+}
+
+#[cfg(feature = "redis")]
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn with_redis_a_retry_works_after_a_failure_and_a_replay_does_not() {
+    let server = crate::redis::RedisServer::start();
+    let store = portcullis::store::RedisStore::new(&server.url()).unwrap();
+    let layer = stripe().with_store(store);
+    let handler = Handler::answering(&[500, 200]);
+    for (status, code) in [(500, None), (200, None), (200, Some("webhook_replayed"))] {
+        let answer = handler.ask(&layer, delivery(BODY, 9)).await;
+        assert_eq!((answer.status, answer.code), (status, code));
+    }
+    assert_eq!(handler.calls(), 2);
+    server.assert_every_key_expires();
+}
+
+#[cfg(feature = "redis")]
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_process_that_died_holds_a_delivery_in_redis_no_longer_than_its_lease() {
+    let server = crate::redis::RedisServer::start();
+    let lease = Duration::from_millis(300);
+    {
+        // It claims, and neither commits nor releases: its runtime ends with it.
+        let url = server.url();
+        std::thread::spawn(move || {
+            let runtime = tokio::runtime::Builder::new_current_thread();
+            let runtime = { runtime }.enable_all().build().unwrap();
+            let store = portcullis::store::RedisStore::new(&url).unwrap();
+            let layer = stripe().with_store(store).claim_lease(lease);
+            let (hangs, calls) = counted(&layer, pending);
+            let hanging = runtime.spawn(hangs.oneshot(delivery(BODY, 9)));
+            runtime.block_on(async {
+                while calls.load(Ordering::SeqCst) == 0 {
+                    tokio::task::yield_now().await;
+                }
+            });
+            std::mem::forget(hanging);
+            runtime.shutdown_background();
+        })
+        .join()
+        .unwrap();
+    }
+    let store = portcullis::store::RedisStore::new(&server.url()).unwrap();
+    let layer = stripe().with_store(store);
+    let handler = Handler::default();
+    crate::redis::eventually_async("the end of the lease", async || {
+        let answer = handler.ask(&layer, delivery(BODY, 9)).await;
+        (answer.status == 200).then_some(())
+    })
+    .await;
+    assert_eq!(handler.calls(), 1);
+}
+
+#[cfg(feature = "redis")]
+#[tokio::test]
+async fn a_redis_that_is_away_refuses_and_the_sender_is_to_come_again() {
+    // A port that nobody listens on.
+    let port = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
+    let url = format!("redis://{}", port.local_addr().unwrap());
+    drop(port);
+    let store = portcullis::store::RedisStore::new(&url).unwrap();
+    let layer = stripe().with_store(store);
+    let handler = Handler::default();
+    let answer = handler.ask(&layer, delivery(BODY, 9)).await;
+    assert_eq!(
+        (answer.status, answer.code),
+        (503, Some("webhook_store_unavailable"))
+    );
+    assert_eq!(answer.headers["retry-after"], "5");
+    assert_eq!(handler.calls(), 0);
 }
 
 #[tokio::test]

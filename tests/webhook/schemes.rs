@@ -11,6 +11,10 @@ pub(crate) const BODY: &[u8] = b"{\"id\":\"evt_test\",\"object\":\"event\"}";
 pub(crate) const ID: &str = "msg_p5jXN8AQM9LWM0D4loKWxJek";
 pub(crate) const URL: &str = "https://example.com/hooks?shop=7";
 
+/// With the SHA-256 of [`BODY`].
+pub(crate) const HASH_URL: &str = "https://example.com/hooks?bodySHA256=\
+    70f331694dd0fb5dd9931f7fe438b24f670de63b49de7283a68eb02b412c46e3";
+
 /// 15 February 2021.
 pub(crate) fn now() -> SystemTime {
     SystemTime::UNIX_EPOCH + Duration::from_secs(1_614_265_330)
@@ -44,6 +48,11 @@ impl Sender {
         self.signer().sign(ID, self.body, now()).unwrap()
     }
 
+    /// Whether the scheme signs one body only: a hash of it stands in the URL.
+    pub(crate) fn has_one_body(&self) -> bool {
+        self.scheme.name() == "twilio" && self.body == BODY
+    }
+
     /// Whether anything of the body is left unsigned.
     pub(crate) fn signs_body(&self) -> bool {
         self.scheme.name() != "flutterwave-v3"
@@ -69,6 +78,11 @@ pub(crate) fn all() -> Vec<Sender> {
         with(WebhookScheme::slack(), "8f742231b10e8888abcd99yyyzzz85a5"),
         with(WebhookScheme::shopify(), "hush"),
         form(WebhookScheme::twilio(URL).unwrap(), "12345"),
+        form(
+            WebhookScheme::twilio("https://example.com:8443/hooks?shop=7").unwrap(),
+            "12345",
+        ),
+        with(WebhookScheme::twilio(HASH_URL).unwrap(), "12345"),
         with(WebhookScheme::sendgrid(), PRIVATE),
         with(
             WebhookScheme::standard_webhooks(),

@@ -55,6 +55,8 @@ pub(crate) struct Frames {
     /// What the body says of its length.
     pub(crate) hint: SizeHint,
     pub(crate) waits: bool,
+    /// What happens before each frame.
+    pub(crate) before_each: Option<Box<dyn FnMut() + Send>>,
     /// How many frames were taken.
     pub(crate) taken: Arc<AtomicUsize>,
 }
@@ -82,6 +84,9 @@ impl Body for Frames {
             return Poll::Pending;
         }
         self.taken.fetch_add(1, Ordering::SeqCst);
+        if let Some(before) = &mut self.before_each {
+            before();
+        }
         if let Some(frame) = self.frames.pop_front() {
             return Poll::Ready(Some(Ok(Frame::data(frame))));
         }

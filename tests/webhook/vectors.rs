@@ -221,6 +221,136 @@ fn stripe_shopify_paddle_flutterwave_and_reloadly_as_computed_elsewhere() {
 }
 
 #[test]
+fn sendgrid_of_its_own_test_suite() {
+    let key = concat!(
+        "MFkwEwYHKoZIzj0CAQYIKoZIzj0DAQcDQgAE83T4O/n84iotIvIW4mdBgQ/7dAfSmpqIM8kF9mN1flpVKS3GRqe62gw+",
+        "2fNNRaINXvVpiglSI8eNEc6wEA3F+g==",
+    );
+    let signature = concat!(
+        "MEUCIGHQVtGj+Y3LkG9fLcxf3qfI10QysgDWmMOVmxG0u6ZUAiEAyBiXDWzM+uOe5W0JuG+luQAbPIqHh89M15TluLtE",
+        "ZtM=",
+    );
+    let body = concat!(
+        r#"[{"email":"hello@world.com","event":"dropped","reason":"Bounced Address","#,
+        r#""sg_event_id":"ZHJvcC0xMDk5NDkxOS1MUnpYbF9OSFN0T0doUTRrb2ZTbV9BLTA","#,
+        r#""sg_message_id":"LRzXl_NHStOGhQ4kofSm_A.filterdrecv-p3mdw1-756b745b58-kmzbl-18-5F5FC76C-9.0","#,
+        r#""smtp-id":"<LRzXl_NHStOGhQ4kofSm_A@ismtpd0039p1iad1.sendgrid.net>","timestamp":1600112492}]"#,
+        "\r\n",
+    );
+    let fields = [
+        ("X-Twilio-Email-Event-Webhook-Signature", signature),
+        ("X-Twilio-Email-Event-Webhook-Timestamp", "1600112502"),
+    ];
+    let now = at(1_600_112_502);
+    holds(
+        WebhookScheme::sendgrid(),
+        key,
+        &fields,
+        body.as_bytes(),
+        now,
+    );
+    let armoured = format!("-----BEGIN PUBLIC KEY-----\n{key}\n-----END PUBLIC KEY-----\n");
+    holds(
+        WebhookScheme::sendgrid(),
+        &armoured,
+        &fields,
+        body.as_bytes(),
+        now,
+    );
+}
+
+#[test]
+fn the_other_providers_as_computed_elsewhere() {
+    let now = at(1_614_265_330);
+    let check = |scheme, secret: &str, fields: &[(&str, &str)]| {
+        holds(scheme, secret, fields, BODY, now);
+    };
+    check(
+        WebhookScheme::paystack(),
+        "sk_test_7",
+        &[(
+            "x-paystack-signature",
+            concat!(
+                "d077308a4942690644bb79eee3b4461ecb4606d794061227e93efcb35705a2a7",
+                "0511b0c5b2df6af573ba7aa07c9f3b4fd588b92f600626c657ac281472fdfea3",
+            ),
+        )],
+    );
+    check(
+        WebhookScheme::square("https://example.com/hooks?shop=7").unwrap(),
+        "asdf1234",
+        &[(
+            "x-square-hmacsha256-signature",
+            "majp2WHLKgNRHLwZbj1AOtuKFd9CVQ2wj3KyWR/oF+Y=",
+        )],
+    );
+    check(
+        WebhookScheme::razorpay(),
+        "rzp_secret",
+        &[(
+            "X-Razorpay-Signature",
+            "93fe30e176ab1504f59bb0704a2584f8dc317e02fd106725a002efb37b3889a1",
+        )],
+    );
+    check(
+        WebhookScheme::coinbase(),
+        "0e4b1c5e-7f2a",
+        &[(
+            "X-CC-Webhook-Signature",
+            "f50a6c875730fda94271933f55fd2cf938859618f305c5da33848c371fbe1a8c",
+        )],
+    );
+    check(
+        WebhookScheme::line(),
+        "channel-secret",
+        &[(
+            "x-line-signature",
+            "NMhXCS20JpEahprhtAvLnTxnbcWKt3XVn/bJ0PqtVuU=",
+        )],
+    );
+    check(
+        WebhookScheme::adyen(),
+        "44782DEF547AAA06C910C43932B1EB0C71FC68D9D0C057550C48EC2ACF6BA056",
+        &[(
+            "HmacSignature",
+            "OFH+jb62scQ5AdsTykXpAhOdzHGvODZPl0YwytXtMGM=",
+        )],
+    );
+    check(
+        WebhookScheme::twilio(crate::schemes::HASH_URL).unwrap(),
+        "12345",
+        &[("X-Twilio-Signature", "g1z/U61uioPBY7Mn2yEIZGTROnE=")],
+    );
+    // The unit of Reloadly's own sample.
+    check(
+        WebhookScheme::reloadly(),
+        "reloadly_secret",
+        &[
+            (
+                "X-Reloadly-Signature",
+                "4cbc6715dfc6964f763fdb38857a705d1eccf2b4366892a6527c74af85a46ee1",
+            ),
+            ("X-Reloadly-Request-Timestamp", "1614265330"),
+        ],
+    );
+    // The key of RFC 8032 section 7.1, test 1.
+    check(
+        WebhookScheme::discord(),
+        "d75a980182b10ab7d54bfed3c964073a0ee172f3daa62325af021a68f707511a",
+        &[
+            (
+                "X-Signature-Ed25519",
+                concat!(
+                    "77ba33874429ef6fa4a8a8a9590734d757b54865ffbd84362f4d6242e581ddda",
+                    "1cab72f7a7a8cc64281a9c7eb62ad517c34e6f1125251e32f6631b3a6dfae40e",
+                ),
+            ),
+            ("X-Signature-Timestamp", "1614265330"),
+        ],
+    );
+}
+
+#[test]
 fn the_signer_makes_the_published_fields() {
     let sign = |scheme, secret: &str, id: &str, body: &[u8], now| {
         let signer = WebhookSigner::new(scheme, secret).unwrap();
