@@ -46,8 +46,8 @@ pub use self::{
     key::SigningKey,
     keys::SigningKeys,
     refresh::{
-        FamilyFacts, FamilyId, NewFamily, REMEMBERED_ROTATIONS, RefreshError, RefreshErrorKind,
-        RefreshToken, RefreshTokenStore, RefreshTokens, Refreshed, ReuseKind, TokenHash, Turn,
-        Turned, subject_tag,
+        FamilyFacts, FamilyId, MOST_FAMILIES, NewFamily, REMEMBERED_ROTATIONS, RefreshError,
+        RefreshErrorKind, RefreshToken, RefreshTokenStore, RefreshTokens, Refreshed, ReuseKind,
+        TokenHash, Turn, Turned, subject_tag,
     },
 };

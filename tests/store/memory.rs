@@ -130,7 +130,11 @@ fn threads_that_fill_it_never_pass_its_bound() {
                     barrier.wait();
                     let won = |index: &u8| {
                         // Half of the keys are everyone's.
-                        let owner = if index % 2 == 0 { 0xff } else { thread };
+                        let owner = if index.is_multiple_of(2) {
+                            0xff
+                        } else {
+                            thread
+                        };
                         match store.consume(&[round, owner, *index], now(), KEEP) {
                             Reply::Ready(won) => won.is_ok_and(|won| won),
                             Reply::Wait(_) => panic!("memory does not wait"),

@@ -227,14 +227,6 @@ async fn a_server_that_is_away_accepts_nothing() {
 }
 
 #[tokio::test]
-async fn a_subject_has_no_end_of_families_but_one() {
-    let bench = bench(node("m:"));
-    for _ in 0..1024 {
-        bench.refresh.begin("user-7", "").await.unwrap();
-    }
-    let full = bench.refresh.begin("user-7", "").await.unwrap_err();
-    assert_eq!(full.kind(), RefreshErrorKind::StoreUnavailable);
-    assert!(bench.refresh.begin("user-8", "").await.is_ok());
-    bench.clock.advance(Duration::from_secs(8 * 24 * 3600));
-    assert!(bench.refresh.begin("user-7", "").await.is_ok());
+async fn a_subject_that_signs_in_for_ever_fills_its_own_place() {
+    stores::a_subject_that_signs_in_for_ever_fills_its_own_place(node("m:")).await;
 }

@@ -14,8 +14,8 @@ use portcullis::{
     clock::ManualClock,
     store::{MemoryStore, Reply},
     tokens::{
-        FamilyId, NewFamily, RefreshErrorKind, RefreshTokenStore, RefreshTokens, ReuseKind, Turn,
-        Turned,
+        FamilyId, MOST_FAMILIES, NewFamily, RefreshErrorKind, RefreshTokenStore, RefreshTokens,
+        ReuseKind, Turn, Turned,
     },
 };
 
@@ -84,6 +84,12 @@ macro_rules! suite {
             #[tokio::test]
             async fn one_a_family_and_all_of_a_subject_are_revoked() {
                 super::one_a_family_and_all_of_a_subject_are_revoked($store).await;
+            }
+
+            #[tokio::test]
+            async fn a_subject_that_signs_in_for_ever_fills_its_own_place() {
+                let store = MemoryStore::bounded(2 * MOST_FAMILIES);
+                super::a_subject_that_signs_in_for_ever_fills_its_own_place(store).await;
             }
 
             #[test]
@@ -369,6 +375,24 @@ pub(crate) async fn one_a_family_and_all_of_a_subject_are_revoked(store: impl Re
     // A sign-in afterwards is a new one.
     let anew = bench.refresh.begin("user-7", "").await.unwrap();
     assert!(bench.refresh.rotate(anew.expose()).await.is_ok());
+}
+
+pub(crate) async fn a_subject_that_signs_in_for_ever_fills_its_own_place(
+    store: impl RefreshTokenStore,
+) {
+    let bench = bench(store);
+    let mut last = bench.refresh.begin("user-7", "").await.unwrap();
+    for _ in 1..MOST_FAMILIES {
+        last = bench.refresh.begin("user-7", "").await.unwrap();
+    }
+    let full = bench.refresh.begin("user-7", "").await.unwrap_err();
+    assert_eq!(full.kind(), RefreshErrorKind::StoreUnavailable);
+    assert!(bench.refresh.begin("user-8", "").await.is_ok());
+    // A revoked one is still known to be, and the others go on.
+    bench.refresh.revoke(last.expose()).await.unwrap();
+    assert!(bench.refresh.begin("user-7", "").await.is_err());
+    bench.clock.advance(8 * 24 * HOUR);
+    assert!(bench.refresh.begin("user-7", "").await.is_ok());
 }
 
 /// Runs on a hundred threads at once and gives what each of them answers.

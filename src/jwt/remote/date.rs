@@ -48,7 +48,7 @@ pub(super) fn read(text: &[u8]) -> Option<SystemTime> {
 fn days_before(year: u64, month: u64) -> u64 {
     const BEFORE: [u64; 12] = [0, 31, 59, 90, 120, 151, 181, 212, 243, 273, 304, 334];
     let leap_days = |year: u64| year / 4 - year / 100 + year / 400;
-    let is_leap = year % 4 == 0 && (year % 100 != 0 || year % 400 == 0);
+    let is_leap = year.is_multiple_of(4) && (!year.is_multiple_of(100) || year.is_multiple_of(400));
     let years = year.saturating_sub(1970) * 365;
     let leaps = leap_days(year.max(1970) - 1) - leap_days(1969);
     years + leaps + BEFORE[month as usize] + u64::from(is_leap && month > 1)

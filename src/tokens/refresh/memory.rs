@@ -8,7 +8,7 @@ use std::{
 
 use super::{
     FamilyFacts, FamilyId, NewFamily, RefreshTokenStore, ReuseKind, TokenHash, Turn, Turned,
-    store::REMEMBERED_ROTATIONS,
+    store::{MOST_FAMILIES, REMEMBERED_ROTATIONS},
 };
 use crate::store::{Domain, MemoryStore, Reply, StoreError, StoreErrorKind};
 
@@ -44,6 +44,10 @@ impl Table {
     ) -> Result<(), StoreError> {
         self.forget_expired(now);
         if self.families.len() >= most || self.families.contains_key(&new.id) {
+            return Err(StoreError::new(StoreErrorKind::Full));
+        }
+        let own = self.subjects.get(new.subject).map_or(0, HashSet::len);
+        if own >= MOST_FAMILIES {
             return Err(StoreError::new(StoreErrorKind::Full));
         }
         let subject: Arc<str> = new.subject.into();
@@ -149,7 +153,7 @@ fn expiry(now: SystemTime, idle: std::time::Duration, ends_at: SystemTime) -> Sy
     now.checked_add(idle).map_or(ends_at, |at| at.min(ends_at))
 }
 
-/// Keeps at most [`MemoryStore::max_keys`] families, and refuses to begin another when it has as many that
+/// Keeps at most [`MemoryStore::max_keys`] families, [`MOST_FAMILIES`] of a subject, and refuses to begin another when it has as many that
 /// have not expired.
 impl RefreshTokenStore for MemoryStore {
     fn begin(&self, family: &NewFamily<'_>, now: SystemTime) -> Reply<()> {

@@ -16,7 +16,10 @@ use http::StatusCode;
 pub use self::{
     error::{RefreshError, RefreshErrorKind, ReuseKind},
     refreshed::Refreshed,
-    store::{FamilyFacts, NewFamily, REMEMBERED_ROTATIONS, RefreshTokenStore, Turn, Turned},
+    store::{
+        FamilyFacts, MOST_FAMILIES, NewFamily, REMEMBERED_ROTATIONS, RefreshTokenStore, Turn,
+        Turned,
+    },
     token::{FamilyId, RefreshToken, TokenHash, subject_tag},
 };
 use self::{settings::Settings, token::Parts};
@@ -61,9 +64,9 @@ const LONGEST_PAYLOAD: usize = 16 * 1024;
 ///
 /// # Bounds
 ///
-/// A family takes one entry: in memory at most [`MemoryStore::max_keys`](crate::store::MemoryStore::max_keys)
-/// in all, in Redis at most 1,024 a subject. A store that is full refuses to begin another, and forgets none.
-/// A subject and a payload have at most 1 and 16 KiB.
+/// A subject has at most [`MOST_FAMILIES`] families that have not expired, and memory at most
+/// [`MemoryStore::max_keys`](crate::store::MemoryStore::max_keys) of all subjects. A store that is full refuses
+/// to begin another, and forgets none. A subject and a payload have at most 1 and 16 KiB.
 ///
 /// ```
 /// use std::time::Duration;

@@ -11,14 +11,12 @@ use std::{
 };
 
 use super::{
-    FamilyFacts, FamilyId, NewFamily, RefreshTokenStore, ReuseKind, Turn, Turned, subject_tag,
+    FamilyFacts, FamilyId, MOST_FAMILIES, NewFamily, RefreshTokenStore, ReuseKind, Turn, Turned,
+    subject_tag,
 };
 use crate::store::{Call, Expiry, RedisStore, Reply, Script, StoreError, StoreErrorKind};
 
 const DOMAIN: &str = "refresh";
-
-/// The families that subjects of one tag may have at once: more sign-ins are refused as by a full store.
-const MOST_FAMILIES: u64 = 1024;
 
 // A family: s subject, p payload, h hash of the live token, g its generation, d end, e expiry, t last touched,
 // v revoked, r moments of the latest rotations.
@@ -114,8 +112,7 @@ static REVOKE_ALL: LazyLock<Script> = LazyLock::new(|| {
     )
 });
 
-/// Subjects whose [`subject_tag`] is the same may together have 1,024 families that have not expired; to
-/// begin another is refused as by a full store.
+/// Subjects whose [`subject_tag`] is the same have [`MOST_FAMILIES`] together.
 impl RefreshTokenStore for RedisStore {
     fn begin(&self, family: &NewFamily<'_>, now: SystemTime) -> Reply<()> {
         let (store, key) = self.of(&family.id.subject_tag());

@@ -12,6 +12,10 @@ use crate::store::Reply;
 /// came after is not within the grace window, however short ago they were.
 pub const REMEMBERED_ROTATIONS: usize = 8;
 
+/// How many families a subject may have that have not expired, revoked ones included: whoever signs in again
+/// and again fills their own place and nobody else's.
+pub const MOST_FAMILIES: usize = 1024;
+
 /// A family to begin.
 #[derive(Clone, Copy, Debug)]
 #[non_exhaustive]
@@ -106,7 +110,8 @@ impl FamilyFacts {
 /// long, revoked or not, and no longer; it is never forgotten earlier to make room. `now` is the caller's
 /// clock; where callers' clocks differ, time does not go backwards for a family.
 pub trait RefreshTokenStore: Send + Sync + 'static {
-    /// Begins a family. A store that is full refuses.
+    /// Begins a family. A store that is full refuses, and so it does where the subject has
+    /// [`MOST_FAMILIES`].
     fn begin(&self, family: &NewFamily<'_>, now: SystemTime) -> Reply<()>;
 
     /// Decides about a token that was presented, and acts on it, in one step:
