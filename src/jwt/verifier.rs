@@ -15,7 +15,7 @@ use super::{
     error::{JwtError, JwtErrorKind},
     jws::{Parts, Signatures},
     names::Names,
-    source::{KeySource, Wait},
+    source::KeySource,
 };
 use crate::config::ConfigError;
 
@@ -277,14 +277,8 @@ impl JwtVerifier {
         Ok(claims)
     }
 
-    /// See [`Signatures::awaited`].
-    pub(super) fn awaited(&self, refused: JwtErrorKind) -> Option<Wait> {
-        self.0.signatures.awaited(refused)
-    }
-
-    /// How long until keys that are fetched are fetched again.
-    pub(super) fn keys_due_in(&self) -> Option<Duration> {
-        self.0.signatures.keys_due_in()
+    pub(super) fn signatures(&self) -> &Signatures {
+        &self.0.signatures
     }
 
     /// The issuers that are accepted (none, if whatever issuer is), and the longest token that is read.

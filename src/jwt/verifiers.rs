@@ -106,7 +106,7 @@ impl JwtVerifiers {
     pub(super) fn awaited(&self, token: &[u8], refused: JwtErrorKind) -> Option<Wait> {
         match refused {
             JwtErrorKind::KeyUnknown | JwtErrorKind::KeysUnavailable => {
-                self.responsible(token).ok()?.awaited(refused)
+                self.responsible(token).ok()?.signatures().awaited(refused)
             }
             _ => None,
         }
@@ -114,7 +114,7 @@ impl JwtVerifiers {
 
     /// How long until the keys that a token waits for are fetched again.
     pub(super) fn keys_due_in(&self, token: &[u8]) -> Option<Duration> {
-        self.responsible(token).ok()?.keys_due_in()
+        self.responsible(token).ok()?.signatures().keys_due_in()
     }
 
     pub(super) fn responsible(&self, token: &[u8]) -> Result<&JwtVerifier, JwtError> {

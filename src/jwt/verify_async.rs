@@ -23,7 +23,7 @@ impl JwtVerifier {
             Ok(claims) => return Ok(claims),
             Err(error) => error,
         };
-        let Some(wait) = self.awaited(refused.kind()) else {
+        let Some(wait) = self.signatures().awaited(refused.kind()) else {
             return Err(refused);
         };
         wait.await;
