@@ -17,8 +17,9 @@ use super::TestIssuer;
 /// The longest request head that is read.
 const MOST_HEAD: usize = 16 * 1024;
 
-/// Serves the keys of a [`TestIssuer`]: `/jwks.json`, and `/.well-known/openid-configuration`, which names
-/// it. Anything else is answered 404. It stops when it is dropped.
+/// Serves the keys of a [`TestIssuer`]: `/jwks.json`, and `/.well-known/openid-configuration` and
+/// `/.well-known/oauth-authorization-server`, which name it. Anything else is answered 404. It stops when it
+/// is dropped.
 pub struct TestKeyServer {
     address: SocketAddr,
     shared: Arc<Shared>,
@@ -110,7 +111,7 @@ impl Shared {
                 let jwks = self.jwks.lock().unwrap_or_else(PoisonError::into_inner);
                 ("200 OK", "application/jwk-set+json", jwks.clone())
             }
-            b"/.well-known/openid-configuration" => {
+            b"/.well-known/openid-configuration" | b"/.well-known/oauth-authorization-server" => {
                 ("200 OK", "application/json", self.metadata.clone())
             }
             _ => ("404 Not Found", "text/plain", String::new()),

@@ -343,6 +343,7 @@ async fn a_store_that_does_not_answer_lets_nobody_in() {
         assert_eq!(response.status(), StatusCode::SERVICE_UNAVAILABLE);
         assert_eq!(code(&response), Some("jwt_revocation_unavailable"));
         assert!(!response.headers().contains_key(header::WWW_AUTHENTICATE));
+        assert_eq!(response.headers()[header::RETRY_AFTER], "1");
     }
     assert_eq!(*told.lock().unwrap(), ["sys_dependency_fail"; 2]);
 }

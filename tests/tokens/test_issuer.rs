@@ -23,7 +23,12 @@ fn kind(issuer: &TestIssuer, token: &TestToken<'_>) -> Option<JwtErrorKind> {
 
 #[test]
 fn every_token_is_refused_for_what_is_wrong_with_it() {
-    for algorithm in [Algorithm::Es256, Algorithm::Ed25519, Algorithm::Hs256] {
+    for algorithm in [
+        Algorithm::Es256,
+        Algorithm::Es512,
+        Algorithm::Ed25519,
+        Algorithm::Hs256,
+    ] {
         let issuer = TestIssuer::signing_with(algorithm).with_clock(ManualClock::at_unix(NOW));
         let token = || issuer.token();
         assert_eq!(kind(&issuer, &token()), None, "{algorithm}");
@@ -88,6 +93,9 @@ fn its_keys_are_served_on_loopback_until_it_is_dropped() {
     let metadata: Value = serde_json::from_str(&metadata).unwrap();
     assert_eq!(metadata["jwks_uri"], server.jwks_url());
     assert_eq!(metadata["issuer"], "https://issuer.test");
+    let oauth = format!("{}/.well-known/oauth-authorization-server", server.url());
+    let oauth: Value = serde_json::from_str(&get(&oauth).1).unwrap();
+    assert_eq!(oauth, metadata);
     let (_, jwks) = get(&server.jwks_url());
     assert_eq!(
         KeySet::from_jwks(&jwks).unwrap().keys()[0].key_id(),

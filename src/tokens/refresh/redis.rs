@@ -3,7 +3,8 @@
 //! The key is made of the [`subject_tag`] that every id of the subject's families begins with, and its fields
 //! are the families, so that whatever is decided together lies in one key and one slot. Different subjects
 //! may share a key; a family holds its subject's name. The key expires with the last of its families, and
-//! what has expired within it goes when the next one begins. Times are the caller's, in milliseconds.
+//! what has expired within it goes at the latest when sixteen more have begun. Times are the caller's, in
+//! milliseconds.
 
 use std::{
     sync::LazyLock,
@@ -23,14 +24,17 @@ const DOMAIN: &str = "refresh";
 
 static BEGIN: LazyLock<Script> = LazyLock::new(|| {
     Script::new(
-        "local now = tonumber(ARGV[2])
-        local all = redis.call('HGETALL', KEYS[1])
-        for i = 1, #all, 2 do
-            local f = cmsgpack.unpack(all[i + 1])
-            if all[i] == ARGV[1] then return f.h == ARGV[5] and 1 or 0 end
-            if f.e <= now then redis.call('HDEL', KEYS[1], all[i]) end
+        "local now, most = tonumber(ARGV[2]), tonumber(ARGV[8])
+        local held = redis.call('HGET', KEYS[1], ARGV[1])
+        if held then return cmsgpack.unpack(held).h == ARGV[5] and 1 or 0 end
+        local count = redis.call('HLEN', KEYS[1])
+        if count % 16 == 15 or count >= most then
+            local all = redis.call('HGETALL', KEYS[1])
+            for i = 1, #all, 2 do
+                if cmsgpack.unpack(all[i + 1]).e <= now then redis.call('HDEL', KEYS[1], all[i]) end
+            end
+            if redis.call('HLEN', KEYS[1]) >= most then return 0 end
         end
-        if redis.call('HLEN', KEYS[1]) >= tonumber(ARGV[8]) then return 0 end
         local f = {s = ARGV[3], p = ARGV[4], h = ARGV[5], g = 0, d = tonumber(ARGV[6]),
             e = tonumber(ARGV[6]), t = now, v = 0, r = {}}
         if now + tonumber(ARGV[7]) < f.e then f.e = now + tonumber(ARGV[7]) end
