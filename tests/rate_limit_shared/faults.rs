@@ -4,10 +4,14 @@
 
 use std::{
     thread,
-    time::{Duration, Instant},
+    time::{Duration, Instant, SystemTime},
 };
 
-use portcullis::store::{RedisSentinel, RedisStore};
+use portcullis::{
+    rate_limit::{Hit, Quota, RateLimitStore, RedisRateLimits},
+    store::{RedisSentinel, RedisStore, Reply},
+};
+use tokio::{task::JoinSet, time::timeout};
 
 use crate::{
     alone, is_long,
@@ -141,4 +145,42 @@ fn a_master_that_sentinels_replace() {
     load.until_back();
     set.nodes[1].assert_every_key_expires();
     load.stop(injected, 1);
+}
+
+#[tokio::test]
+async fn nobody_waits_with_the_one_who_asks_whether_it_is_over() {
+    let server = RedisServer::start();
+    let deadline = Duration::from_secs(4);
+    let limits = RedisRateLimits::new(RedisStore::new(&server.url()).unwrap());
+    let limits = limits.deadline(deadline).unwrap();
+    let quota = Quota::per_hour(1_000_000);
+    let ask = || {
+        let limits = limits.clone();
+        Box::pin(async move {
+            let hits = [Hit::new(b"hot", quota, 1)];
+            match limits.hit(&hits, SystemTime::now()) {
+                Reply::Ready(decided) => decided,
+                Reply::Wait(decided) => decided.await,
+            }
+        })
+    };
+    assert!(ask().await.unwrap().allowed());
+    server.pause();
+    let first: JoinSet<_> = (0..3).map(|_| ask()).collect();
+    assert!(first.join_all().await.iter().all(Result::is_err));
+    // The first that is not answered at once is the one that asks.
+    let mut probe = loop {
+        let mut asking = ask();
+        if timeout(deadline / 10, &mut asking).await.is_err() {
+            break asking;
+        }
+    };
+    let begun = Instant::now();
+    for _ in 0..1_000 {
+        assert!(ask().await.is_err());
+    }
+    assert!(begun.elapsed() < deadline / 2, "{:?}", begun.elapsed());
+    server.resume();
+    assert!(probe.as_mut().await.unwrap().allowed());
+    assert!(ask().await.unwrap().allowed());
 }

@@ -163,9 +163,15 @@ impl RateLimitStore for RedisRateLimits {
         {
             return Reply::Ready(Ok(Decisions::one(refused)));
         }
+        let keys = || asked.iter().map(|hit| hit.key.clone()).collect();
+        if self.0.breaker.refuses(keys) {
+            return Reply::Ready(Err(StoreError::new(StoreErrorKind::Unreachable)));
+        }
         let inner = Arc::clone(&self.0);
         Reply::Wait(Box::pin(async move {
-            let guard = inner.breaker.ask(asked.iter().map(|hit| hit.key.as_str()))?;
+            let guard = inner
+                .breaker
+                .ask(asked.iter().map(|hit| hit.key.as_str()))?;
             // All of it together; each exchange by itself has this deadline, too.
             let deciding = timeout(inner.deadline, inner.decide(asked, now));
             let late = |_| StoreError::new(StoreErrorKind::Timeout);

@@ -51,7 +51,7 @@ pub(super) struct Breaker(Arc<Shared>);
 
 struct Shared {
     parts: Box<[Part]>,
-    /// Whether an outage is told.
+    /// Whether a part is out.
     out: AtomicBool,
     edges: Mutex<Edges>,
     told: Option<Told>,
@@ -112,6 +112,20 @@ impl Breaker {
     /// The same for others to be told, as if nothing had been asked yet.
     pub(super) fn telling(&self, told: Told) -> Self {
         Self::new(self.0.parts.len(), Some(told))
+    }
+
+    /// Whether nobody may ask about these keys now: then nobody should wait for another's answer either. They
+    /// are only named if it matters.
+    pub(super) fn refuses(&self, keys: impl FnOnce() -> Vec<String>) -> bool {
+        if !self.0.out.load(Ordering::Acquire) {
+            return false;
+        }
+        let part = match &self.0.parts[..] {
+            [only] => only,
+            parts => &parts[part::of(keys().iter().map(String::as_str))],
+        };
+        let next = part.lock().next;
+        next.is_some_and(|next| Instant::now() < next)
     }
 
     /// May somebody ask about these keys?
@@ -261,12 +275,10 @@ impl Shared {
 
     /// So many parts more are out.
     fn tell(&self, out: i64) {
-        let Some(told) = &self.told else {
-            return;
-        };
         {
             let mut edges = self.edges();
             edges.out += out;
+            self.out.store(edges.out > 0, Ordering::Release);
             if edges.telling {
                 // Whoever is telling looks again before he is done.
                 return;
@@ -281,7 +293,6 @@ impl Shared {
             let out = {
                 let mut edges = self.edges();
                 let out = edges.out > 0;
-                self.out.store(out, Ordering::Relaxed);
                 if edges.told == out {
                     edges.telling = false;
                     telling.done = true;
@@ -290,7 +301,9 @@ impl Shared {
                 edges.told = out;
                 out
             };
-            told(out);
+            if let Some(told) = &self.told {
+                told(out);
+            }
         }
     }
 }

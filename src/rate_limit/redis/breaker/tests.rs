@@ -142,6 +142,38 @@ fn a_probe_of_a_past_outage_changes_nothing_in_the_next() {
 }
 
 #[test]
+fn who_may_not_ask_is_told_so_without_asking() {
+    for (parts, told) in [(1, true), (part::COUNT, true), (1, false)] {
+        let breaker = match told {
+            true => breaker(parts).0,
+            false => Breaker::new(parts, None),
+        };
+        let keys = || vec!["rate:{a}".to_owned()];
+        let part = if parts == 1 {
+            0
+        } else {
+            part::of(["a"].into_iter())
+        };
+        breaker.fail(part, FAILURES - 1);
+        assert!(!breaker.refuses(|| unreachable!("nobody is away")));
+        breaker.fail(part, 1);
+        assert!(breaker.refuses(keys));
+        if parts > 1 {
+            assert!(!breaker.refuses(|| vec!["rate:{b}".to_owned()]));
+            assert!(!breaker.refuses(|| ["a", "b"].map(str::to_owned).to_vec()));
+        }
+        // Whoever may ask is not refused, and while he does, everybody else is.
+        let part = &breaker.0.parts[part];
+        part.lock().next = Some(Instant::now());
+        assert!(!breaker.refuses(keys));
+        let probe = breaker.ask(keys().iter().map(String::as_str)).unwrap();
+        assert!(breaker.refuses(keys));
+        probe.heard(&Ok(()));
+        assert!(!breaker.refuses(keys));
+    }
+}
+
+#[test]
 fn a_value_that_cannot_be_right_is_no_outage() {
     let (breaker, heard) = breaker(1);
     breaker.fail(0, FAILURES - 1);
