@@ -1,5 +1,7 @@
 //! When the keys are fetched again, and what happens when they cannot be.
 
+use std::time::Duration;
+
 use http::header;
 use portcullis::jwt::{
     Algorithm::{Ed25519, Es256},
@@ -50,6 +52,22 @@ async fn the_keys_are_refreshed_in_the_background_when_their_life_is_over() {
 
 #[tokio::test]
 async fn what_the_endpoint_says_of_its_life_is_believed_between_bounds() {
+    // A date of the endpoint's own: years from this world's clock.
+    const DATE: &str = "Sun, 06 Nov 1994 08:49:37 GMT";
+    for (expires, least, most) in [
+        ("Sun, 06 Nov 1994 09:09:37 GMT", 18 * MINUTE, 20 * MINUTE),
+        (
+            "Sat, 05 Nov 1994 08:49:37 GMT",
+            4 * MINUTE + 30 * SECOND,
+            5 * MINUTE,
+        ),
+        ("0", 4 * MINUTE + 30 * SECOND, 5 * MINUTE),
+    ] {
+        let answer = Answer::ok(set(&[(Ed25519, "one")]))
+            .with(header::DATE, DATE)
+            .with(header::EXPIRES, expires);
+        is_refreshed_between(answer, least, most).await;
+    }
     for (said, least, most) in [
         (Some("max-age=0"), 4 * MINUTE + 30 * SECOND, 5 * MINUTE),
         (Some("no-store"), 4 * MINUTE + 30 * SECOND, 5 * MINUTE),
@@ -57,27 +75,28 @@ async fn what_the_endpoint_says_of_its_life_is_believed_between_bounds() {
         (Some("public, max-age=1200"), 18 * MINUTE, 20 * MINUTE),
         (Some("max-age=31536000"), 21 * HOUR + 36 * MINUTE, 24 * HOUR),
     ] {
-        let (world, mut events) = World::new();
         let mut answer = Answer::ok(set(&[(Ed25519, "one")]));
         if let Some(said) = said {
             answer = answer.with(header::CACHE_CONTROL, said);
         }
-        let endpoint = Endpoint::start(answer).await;
-        let keys = world.keys(&endpoint);
-        keys.refresh().await.expect("keys");
-        let _ = events.recv().await;
-        settle().await;
-        world.advance(least - SECOND);
-        settle().await;
-        assert_eq!(world.fetched(), 1, "{said:?}");
-        world.advance(most - least + 2 * SECOND);
-        assert_eq!(
-            events.recv().await.expect("it tells").name,
-            "jwks_confirmed",
-            "{said:?}"
-        );
-        assert_eq!(world.fetched(), 2, "{said:?}");
+        is_refreshed_between(answer, least, most).await;
     }
+}
+
+async fn is_refreshed_between(answer: Answer, least: Duration, most: Duration) {
+    let (world, mut events) = World::new();
+    let endpoint = Endpoint::start(answer).await;
+    let keys = world.keys(&endpoint);
+    keys.refresh().await.expect("keys");
+    let _ = events.recv().await;
+    settle().await;
+    world.advance(least - SECOND);
+    settle().await;
+    assert_eq!(world.fetched(), 1, "sooner than {least:?}");
+    world.advance(most - least + 2 * SECOND);
+    let told = events.recv().await.expect("it tells");
+    assert_eq!(told.name, "jwks_confirmed", "by {most:?}");
+    assert_eq!(world.fetched(), 2);
 }
 
 #[tokio::test]

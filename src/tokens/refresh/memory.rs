@@ -153,8 +153,8 @@ fn expiry(now: SystemTime, idle: std::time::Duration, ends_at: SystemTime) -> Sy
     now.checked_add(idle).map_or(ends_at, |at| at.min(ends_at))
 }
 
-/// Keeps at most [`MemoryStore::max_keys`] families, [`MOST_FAMILIES`] of a subject, and refuses to begin another when it has as many that
-/// have not expired.
+/// Keeps at most [`MemoryStore::max_keys`] families, of a subject [`MOST_FAMILIES`], and refuses to begin
+/// another when it has as many that have not expired.
 impl RefreshTokenStore for MemoryStore {
     fn begin(&self, family: &NewFamily<'_>, now: SystemTime) -> Reply<()> {
         let most = self.max_keys();
