@@ -2,7 +2,7 @@
 
 use std::{
     collections::{BTreeSet, HashMap},
-    hash::{BuildHasher, RandomState},
+    hash::{BuildHasher, BuildHasherDefault, Hash, Hasher, RandomState},
     sync::{
         Mutex, MutexGuard, PoisonError,
         atomic::{AtomicUsize, Ordering},
@@ -18,7 +18,35 @@ use crate::{
 
 /// What stands for a key: two SipHashes under keys of this process, so that an entry has one size whatever
 /// clients send. Two keys that met would be refused, not let through.
-type Fingerprint = [u64; 2];
+#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+struct Fingerprint([u64; 2]);
+
+/// The half that does not choose the shard.
+impl Hash for Fingerprint {
+    fn hash<H: Hasher>(&self, state: &mut H) {
+        state.write_u64(self.0[1]);
+    }
+}
+
+/// A fingerprint is a hash under a key that no client knows: to hash it again would only take time.
+#[derive(Default)]
+struct AsItIs(u64);
+
+impl Hasher for AsItIs {
+    fn write(&mut self, bytes: &[u8]) {
+        for byte in bytes {
+            self.0 = self.0.rotate_left(8) ^ u64::from(*byte);
+        }
+    }
+
+    fn write_u64(&mut self, number: u64) {
+        self.0 = number;
+    }
+
+    fn finish(&self) -> u64 {
+        self.0
+    }
+}
 
 /// Nanoseconds since the Unix epoch.
 type Nanos = u128;
@@ -36,7 +64,7 @@ struct Replays {
 
 #[derive(Default)]
 struct Table {
-    entries: HashMap<Fingerprint, Entry>,
+    entries: HashMap<Fingerprint, Entry, BuildHasherDefault<AsItIs>>,
     /// All entries by when they end.
     ends: BTreeSet<(Nanos, Fingerprint)>,
 }
@@ -134,13 +162,11 @@ impl MemoryStore {
         let Some(replays) = replays else {
             return Reply::Ready(Err(StoreError::new(StoreErrorKind::Corrupt)));
         };
-        let key = replays
-            .hashers
-            .each_ref()
-            .map(|hasher| hasher.hash_one(key));
+        let hashers = replays.hashers.each_ref();
+        let key = Fingerprint(hashers.map(|hasher| hasher.hash_one(key)));
         let now = since_epoch(now).as_nanos();
         let act = || {
-            let mut shard = replays.shard(key[0] as usize % SHARDS);
+            let mut shard = replays.shard(key.0[0] as usize % SHARDS);
             shard.forget(Some(key), now);
             verb(&mut shard, key, now)
         };

@@ -112,7 +112,7 @@ impl WebhookLayer {
     }
 
     /// Replaces how long a handler may take; the default is 60 s. If it takes longer, or its process dies,
-    /// the provider's next attempt is let in.
+    /// the provider's next attempt is let in: give handlers less time than this, with a timeout inside.
     pub fn claim_lease(mut self, lease: Duration) -> Self {
         self.shared().lease = lease;
         self

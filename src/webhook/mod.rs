@@ -19,11 +19,43 @@
 //! What stands for a delivery is its id where that is signed, and a digest of what is signed everywhere
 //! else: an id that nobody signed could be any.
 //!
+//! A claim runs out after its [lease](WebhookLayer::claim_lease). So a process that dies holds a delivery no
+//! longer than that, and a handler that takes longer may meet the provider's next attempt: set the lease above
+//! the time that handlers are given. A handler that ends after its lease still ends the delivery. A caller that
+//! goes away while the handler runs ends the handler, and the claim is given back.
+//!
+//! What the store could not be told is told to the audit sink, with the handler's status (500 where it gave
+//! none):
+//!
+//! | code | what has happened |
+//! |---|---|
+//! | `webhook_commit_failed` | dealt with; once the lease is over a copy would be let in |
+//! | `webhook_release_failed` | not dealt with; no attempt is let in until the lease is over |
+//! | `webhook_claim_lost` | dealt with after the lease, or without a claim: perhaps by another too |
+//!
 //! # What it does not do
 //!
-//! It waits for a slow body as long as the server lets it: put a timeout outside. What was signed says who
-//! sent it, not that every part of it was: Adyen signs eight members of an item, Flutterwave's version 3
-//! nothing at all. A layer that changes the body (decompression, say) belongs inside, not outside.
+//! Nothing wakes it for a body of which nothing comes any more: put a timeout outside. One that drips is
+//! [cut off](WebhookLayer::body_time). What was signed says who sent it, not that every part of it was: Adyen
+//! signs eight members of an item, Flutterwave's version 3 nothing at all. A layer that changes the body
+//! (decompression, say) belongs inside, not outside.
+//!
+//! # What it costs
+//!
+//! Beside the bare HMAC of `aws-lc` over the same bytes, on a processor with instructions for SHA-256 (on one
+//! without, the HMAC takes longer, and what is added counts for less); `cargo bench --bench webhook` measures it:
+//!
+//! | body | check | layer, nothing remembered | layer, in memory |
+//! |---|---|---|---|
+//! | 1 KB | 1.20 | 1.63 | 2.9 |
+//! | 64 KB | 1.01 | 1.02 | 1.04 |
+//! | 1 MB | 1.00 | 1.00 | 1.01 |
+//!
+//! The check of Standard Webhooks takes 0.27 of what `svix` 2.9 takes at 1 KB, and 0.22 from 64 KB
+//! (`benches/peers`). It allocates nothing.
+//!
+//! A body of one frame is neither copied nor hashed in pieces; of several frames, each is hashed as it
+//! comes and handed on as it came, so that no more is held than the body and a frame.
 //!
 //! # Example
 //!

@@ -17,8 +17,35 @@ const DEFAULT_TOLERANCE: Duration = Duration::from_secs(300);
 /// What a provider sends and what it signs: header names, signed text, algorithm, encoding, how several
 /// signatures are listed, the timestamp's unit and tolerance.
 ///
-/// It holds no secret. Each provider that the crate knows has a constructor;
-/// [`generic`](WebhookScheme::generic) begins one for any other:
+/// It holds no secret. Each provider that the crate knows has a constructor:
+///
+/// | provider | signs | with | timestamp | stands for a delivery |
+/// |---|---|---|---|---|
+/// | [`stripe`](Self::stripe) | timestamp, body | HMAC-SHA256, hex | 300 s | what is signed |
+/// | [`github`](Self::github) | body | HMAC-SHA256, hex | none | what is signed |
+/// | [`slack`](Self::slack) | timestamp, body | HMAC-SHA256, hex | 300 s | what is signed |
+/// | [`shopify`](Self::shopify) | body | HMAC-SHA256, base64 | none | what is signed |
+/// | [`twilio`](Self::twilio) | URL; form, or hash of the body in the URL | HMAC-SHA1, base64 | none | what is signed |
+/// | [`sendgrid`](Self::sendgrid) | timestamp, body | ECDSA P-256, base64 DER | 300 s | what is signed |
+/// | [`standard_webhooks`](Self::standard_webhooks) | id, timestamp, body | HMAC-SHA256 or Ed25519, base64 | 300 s | id |
+/// | [`svix`](Self::svix) | id, timestamp, body | HMAC-SHA256 or Ed25519, base64 | 300 s | id |
+/// | [`reloadly`](Self::reloadly) | body, timestamp | HMAC-SHA256, hex | 300 s, ms or s | what is signed |
+/// | [`paddle`](Self::paddle) | timestamp, body | HMAC-SHA256, hex | 5 s | what is signed |
+/// | [`paystack`](Self::paystack) | body | HMAC-SHA512, hex | none | what is signed |
+/// | [`flutterwave`](Self::flutterwave) | body | HMAC-SHA256, base64 | none | what is signed |
+/// | [`dangerous_flutterwave_v3`](Self::dangerous_flutterwave_v3) | nothing | the secret itself | none | the body |
+/// | [`square`](Self::square) | URL, body | HMAC-SHA256, base64 | none | what is signed |
+/// | [`adyen`](Self::adyen) | eight members of each item, or the body | HMAC-SHA256, base64 | none | what is signed |
+/// | [`razorpay`](Self::razorpay) | body | HMAC-SHA256, hex | none | what is signed |
+/// | [`coinbase`](Self::coinbase) | body | HMAC-SHA256, hex | none | what is signed |
+/// | [`line`](Self::line) | body | HMAC-SHA256, base64 | none | what is signed |
+/// | [`discord`](Self::discord) | timestamp, body | Ed25519, hex | 300 s | what is signed |
+///
+/// Hexadecimal is taken in lower case and base64 in its standard alphabet with padding, as all of them send
+/// it: one text for each signature. A timestamp bounds the past and the future alike. Where nothing but the
+/// body is signed, two deliveries of the very same bytes are one.
+///
+/// [`generic`](WebhookScheme::generic) begins a scheme for any other:
 ///
 /// ```
 /// use std::time::{Duration, SystemTime};

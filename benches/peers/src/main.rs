@@ -4,7 +4,7 @@
 //! $ cargo run --release --manifest-path benches/peers/Cargo.toml
 //! ```
 //!
-//! A name as an argument (`headers`, `rate_limit`, `jwt`) runs only that part. The figures also go to
+//! A name as an argument (`headers`, `rate_limit`, `jwt`, `webhook`) runs only that part. The figures also go to
 //! `target/figures/peers-<part>.json`.
 
 mod headers;
@@ -12,6 +12,7 @@ mod jwt;
 mod rate_limit;
 #[path = "../../support/mod.rs"]
 mod support;
+mod webhook;
 
 use std::{
     future::Future,
@@ -25,16 +26,18 @@ use tower::Service;
 
 fn main() -> Result<(), Box<dyn std::error::Error>> {
     let wanted: Vec<String> = std::env::args().skip(1).collect();
-    let parts: [(&str, fn() -> Vec<Table>); 3] = [
+    let parts: [(&str, fn() -> Vec<Table>); 4] = [
         ("headers", headers::tables),
         ("rate_limit", rate_limit::tables),
         ("jwt", jwt::tables),
+        ("webhook", webhook::tables),
     ];
     for (name, tables) in parts {
         if wanted.is_empty() || wanted.iter().any(|part| part == name) {
             let mut figures = Figures::new(match name {
                 "headers" => "peers-headers",
                 "rate_limit" => "peers-rate_limit",
+                "webhook" => "peers-webhook",
                 _ => "peers-jwt",
             });
             for table in tables() {
