@@ -27,7 +27,6 @@ use portcullis::{
 use tokio::{
     runtime::{Builder, Runtime},
     task::JoinSet,
-    time::timeout,
 };
 use tower::{Layer, ServiceExt, service_fn, util::BoxCloneSyncService};
 
@@ -145,8 +144,6 @@ impl Load {
                 };
                 running.spawn_on(asking, runtime.handle());
             }
-            let (limiter, stop) = (Arc::clone(limiter), Arc::clone(&stop));
-            running.spawn_on(go_away(limiter, stop), runtime.handle());
         }
         let load = Self {
             runtime,
@@ -279,8 +276,9 @@ impl Load {
         self.until_in_force();
     }
 
-    /// Ends, and says what was answered since that time. Keys were lost so many times.
-    pub(crate) fn stop(mut self, since: Instant, lost: usize) -> Vec<Seen> {
+    /// Ends, and says what was answered since it broke; by then it was whole again. Keys were lost so many
+    /// times.
+    pub(crate) fn stop(mut self, since: Instant, whole: Instant, lost: usize) -> Vec<Seen> {
         self.stop.store(true, Ordering::Relaxed);
         self.runtime.block_on(async {
             while let Some(task) = self.running.join_next().await {
@@ -296,8 +294,13 @@ impl Load {
             Seen::new(limiter.policy, answers, &edges, since, lost)
         };
         let seen: Vec<_> = self.limiters.iter().map(seen).collect();
+        eprintln!(
+            "{}: whole after {:.2} s",
+            self.name,
+            (whole - since).as_secs_f64()
+        );
         for seen in &seen {
-            seen.tell(&self.name);
+            seen.tell();
         }
         seen
     }
@@ -380,21 +383,6 @@ impl Limiter {
             code: code.map(Rejection::code),
             retry_after: field("retry-after").map(|value| value.to_str().unwrap().to_owned()),
         }
-    }
-}
-
-/// Asks, and does not wait for the answer: the store must not wait for whoever has gone, nor forget a key that
-/// was counted for him.
-async fn go_away(limiter: Arc<Limiter>, stop: Arc<AtomicBool>) {
-    for turn in 0_u32.. {
-        if stop.load(Ordering::Relaxed) {
-            return;
-        }
-        let client = Ipv4Addr::from(u32::from(Ipv4Addr::new(198, 51, 100, 0)) + turn % 256);
-        let patience = Duration::from_micros(u64::from(turn * 37 % 2_000));
-        let service = &limiter.limits[turn as usize / 256 % 2];
-        let _ = timeout(patience, ask(service, client)).await;
-        tokio::time::sleep(PAUSE).await;
     }
 }
 
@@ -510,14 +498,14 @@ impl Seen {
         by_policy.count()
     }
 
-    fn tell(&self, name: &str) {
+    fn tell(&self) {
         let edges: Vec<_> = self
             .edges
             .iter()
             .map(|(at, out)| format!("{} {at:.2} s", if *out { "away" } else { "back" }))
             .collect();
         eprintln!(
-            "{name}, {:?}: {} answers, {} by the policy, {} waited for the deadline, longest {:.0} ms; {}",
+            "  {:?}: {} answers, {} by the policy, {} waited for the deadline, longest {:.0} ms; {}",
             self.policy,
             self.answers.len(),
             self.by_policy(),
