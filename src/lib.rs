@@ -22,6 +22,7 @@
 //! - [`client_ip`]: whose request it is, behind proxies that were named and no others.
 //! - [`principal`]: who is asking, whichever way it was proven.
 //! - [`tokens`]: access tokens issued, refresh tokens rotated; [`test_util`]: an issuer for tests.
+//! - [`ResourceMetadata`](jwt::ResourceMetadata): which issuers an API takes tokens of, published (RFC 9728).
 //! - [`store`], [`replay`]: what is remembered between requests, in memory or in Redis, and that nothing
 //!   single-use is used twice.
 //! - [`fetch`]: what is asked of other servers (key sets), and where it may connect to.
@@ -39,7 +40,8 @@
 //! - No secret and no token reaches a log, an error or a `Debug`.
 //! - Security headers stand on every response, and a handler's own are neither replaced nor doubled.
 //! - Memory is bounded: what may be forgotten (counters) is, what may not is refused when full.
-//! - Nothing is process-wide: two verifiers, stores or clocks never meet.
+//! - Nothing is process-wide: two verifiers, stores or clocks never meet. The one exception: the Redis client
+//!   takes the TLS provider of `rediss://` from the process (see `RedisStore`).
 //!
 //! # Features
 //!
