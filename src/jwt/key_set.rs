@@ -6,7 +6,7 @@ use serde_json::Value;
 
 use super::{
     Algorithm, json,
-    key::{KeyError, VerifyingKey},
+    key::{KeyError, KeyErrorKind, VerifyingKey},
 };
 
 /// The keys that tokens may be signed with.
@@ -49,8 +49,9 @@ impl KeySet {
     ///
     /// # Errors
     ///
-    /// If the text is no JSON object with a list `keys`, or has duplicate members. A set of which nothing
-    /// is left is no error; it verifies nothing.
+    /// If the text is no JSON object with a list `keys`, or has duplicate members; and if nothing is left of
+    /// it ([`KeyErrorKind::NoneUsable`]), so that a verifier that could accept nothing is never built from a
+    /// set. The error says why each key was left out, as [`KeySet::left_out`] does of a set with other keys.
     pub fn from_jwks(json: impl AsRef<[u8]>) -> Result<Self, KeyError> {
         Self::read(&[], json.as_ref())
     }
@@ -81,6 +82,9 @@ impl KeySet {
                 Ok(read) => keys.extend(read),
                 Err(error) => left_out.push(LeftOut { index, error }),
             }
+        }
+        if keys.is_empty() {
+            return Err(none_usable(&left_out));
         }
         Ok(Self {
             keys: keys.into(),
@@ -114,6 +118,24 @@ impl KeySet {
             .enumerate()
             .filter(move |(_, key)| named(key))
     }
+}
+
+/// The error of a set of which nothing is left. A set may be long: of the reasons, the first are shown.
+fn none_usable(left_out: &[LeftOut]) -> KeyError {
+    const MOST_SHOWN: usize = 8;
+    let mut detail = match left_out.len() {
+        0 => String::from("the set has no keys"),
+        1 => String::from("the only key of the set cannot verify"),
+        several => format!("none of the {several} keys of the set can verify"),
+    };
+    for (nth, entry) in left_out.iter().take(MOST_SHOWN).enumerate() {
+        let mark = if nth == 0 { ':' } else { ';' };
+        detail.push_str(&format!("{mark} key {}: {}", entry.index, entry.error));
+    }
+    if let Some(more @ 1..) = left_out.len().checked_sub(MOST_SHOWN) {
+        detail.push_str(&format!("; and {more} more"));
+    }
+    KeyError::new(KeyErrorKind::NoneUsable, detail)
 }
 
 impl From<VerifyingKey> for KeySet {

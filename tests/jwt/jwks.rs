@@ -1,5 +1,6 @@
 //! Key sets.
 
+use portcullis::config::ConfigError;
 use portcullis::jwt::{Algorithm, JwsVerifier, JwtErrorKind, KeyErrorKind, KeySet, VerifyingKey};
 use serde_json::{Value, json};
 
@@ -53,7 +54,7 @@ fn a_bad_entry_takes_no_good_one_with_it() {
 }
 
 #[test]
-fn what_is_no_set_is_an_error_and_an_empty_set_verifies_nothing() {
+fn what_is_no_set_is_an_error() {
     for text in [
         "",
         "[]",
@@ -65,11 +66,53 @@ fn what_is_no_set_is_an_error_and_an_empty_set_verifies_nothing() {
         let error = KeySet::from_jwks(text).expect_err(text);
         assert_eq!(error.kind(), KeyErrorKind::Malformed);
     }
-    let none = KeySet::from_jwks(r#"{"keys":[]}"#).expect("a set");
-    let error = JwsVerifier::new(none)
-        .verify(signed(Algorithm::Rs256, None))
-        .unwrap_err();
-    assert_eq!(error.kind(), JwtErrorKind::KeyUnknown);
+}
+
+#[test]
+fn a_set_of_which_nothing_is_left_is_an_error_that_says_why() {
+    let rsa = with(mint::jwk(Algorithm::Rs256), "kid", "rsa");
+    for (keys, asked, expected) in [
+        (json!([]), &[][..], &["has no keys"][..]),
+        (
+            json!([with(rsa.clone(), "use", "enc")]),
+            &[],
+            &["the only key", "key 0: ", "use"],
+        ),
+        (
+            json!([
+                7,
+                with(rsa.clone(), "d", "AQAB"),
+                mint::jwk(Algorithm::Hs256)
+            ]),
+            &[],
+            &[
+                "none of the 3 keys",
+                "key 0: ",
+                "; key 1: ",
+                "private",
+                "; key 2: ",
+                "a secret",
+            ],
+        ),
+        (json!([rsa]), &[Algorithm::Es256], &["key 0: ", "ES256"]),
+        (json!(vec![1; 50]), &[], &["key 7: ", "and 42 more"]),
+    ] {
+        let set = json!({"keys": keys}).to_string();
+        let error = KeySet::from_jwks_for(asked, &set).expect_err(&set);
+        assert_eq!(error.kind(), KeyErrorKind::NoneUsable, "{set}");
+        let text = error.to_string();
+        for part in expected {
+            assert!(text.contains(part), "{part} in {text}");
+        }
+        assert!(!text.contains("key 8: "), "{text}");
+        // As configuration, it says as much.
+        let config = ConfigError::from(error);
+        assert!(config.to_string().contains(&text), "{config}");
+    }
+    // A secret that was left out is not in the text.
+    let set = json!({"keys": [mint::jwk(Algorithm::Hs256)]}).to_string();
+    let text = KeySet::from_jwks(set).expect_err("no secrets").to_string();
+    assert!(!text.contains(&mint::encode(mint::SECRET)[..16]), "{text}");
 }
 
 #[test]

@@ -34,6 +34,8 @@ pub enum KeyErrorKind {
     Invalid,
     /// It is a secret in a key set. Key sets are published.
     SymmetricInSet,
+    /// It is a key set, and none of its keys can verify: the error says of each what is wrong with it.
+    NoneUsable,
     /// It is a public key that was given as a secret (RFC 8725 section 2.1).
     PublicKeyAsSecret,
 }
@@ -51,6 +53,7 @@ impl KeyErrorKind {
             Self::Size => "key_size",
             Self::Invalid => "key_invalid",
             Self::SymmetricInSet => "key_symmetric_in_set",
+            Self::NoneUsable => "key_none_usable",
             Self::PublicKeyAsSecret => "key_public_as_secret",
         }
     }

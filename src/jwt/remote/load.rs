@@ -10,7 +10,7 @@ use http::{HeaderMap, HeaderValue, Request, Response, StatusCode, Uri, header};
 use serde_json::Value;
 
 use super::{
-    super::{Algorithm, KeySet, json},
+    super::{Algorithm, KeyErrorKind, KeySet, json},
     JwksError, JwksErrorKind,
     target::{self, Target},
 };
@@ -151,10 +151,12 @@ impl SetRules {
             [] => KeySet::from_jwks(document),
             algorithms => KeySet::from_jwks_for(algorithms, document),
         };
-        let set = read.map_err(|error| JwksError::caused_by(JwksErrorKind::Malformed, error))?;
-        match set.keys().is_empty() {
-            true => Err(JwksErrorKind::NoKeys.into()),
-            false => Ok(set),
-        }
+        read.map_err(|error| {
+            let kind = match error.kind() {
+                KeyErrorKind::NoneUsable => JwksErrorKind::NoKeys,
+                _ => JwksErrorKind::Malformed,
+            };
+            JwksError::caused_by(kind, error)
+        })
     }
 }
