@@ -4,9 +4,10 @@ use http::{HeaderMap, header};
 
 use super::error::JwtErrorKind;
 
-/// The token of the one `Bearer` credential; none if there is no credential, or one of another scheme.
+/// What stands after the one `Bearer`; none if there is no credential, or one of another scheme.
 ///
-/// What is left unclear is refused: two fields, two credentials in one, a scheme without its token.
+/// What is left unclear is refused: two fields, a scheme without a token. What does not look like a token
+/// ([`is_token68`]) is still to be refused; a token that verifies looks like one.
 pub(super) fn bearer(headers: &HeaderMap) -> Result<Option<&[u8]>, JwtErrorKind> {
     let mut fields = headers.get_all(header::AUTHORIZATION).iter();
     let Some(field) = fields.next() else {
@@ -16,6 +17,11 @@ pub(super) fn bearer(headers: &HeaderMap) -> Result<Option<&[u8]>, JwtErrorKind>
         return Err(JwtErrorKind::AuthorizationMalformed);
     }
     let field = field.as_bytes();
+    if let Some((b"Bearer ", [first, ..])) = field.split_at_checked(7)
+        && *first != b' '
+    {
+        return Ok(field.get(7..));
+    }
     let end = field
         .iter()
         .position(|byte| !is_tchar(*byte))
@@ -32,9 +38,9 @@ pub(super) fn bearer(headers: &HeaderMap) -> Result<Option<&[u8]>, JwtErrorKind>
         .position(|byte| *byte != b' ')
         .unwrap_or(rest.len());
     let token = &rest[start..];
-    match is_token68(token) {
-        true => Ok(Some(token)),
-        false => Err(JwtErrorKind::AuthorizationMalformed),
+    match token {
+        [] => Err(JwtErrorKind::AuthorizationMalformed),
+        token => Ok(Some(token)),
     }
 }
 
@@ -45,7 +51,7 @@ pub(super) fn is_tchar(byte: u8) -> bool {
 
 /// RFC 9110 section 11.2, which is the `b64token` of RFC 6750: at least one character, and padding at the
 /// end only.
-fn is_token68(text: &[u8]) -> bool {
+pub(super) fn is_token68(text: &[u8]) -> bool {
     let padding = text.iter().rev().take_while(|byte| **byte == b'=').count();
     let text = &text[..text.len() - padding];
     // Without a branch, so that the compiler looks at many characters at once: tokens are long.

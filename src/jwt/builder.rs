@@ -3,10 +3,7 @@
 use std::{fmt, marker::PhantomData};
 
 use super::{
-    jws::Signatures,
-    names::Names,
-    source::KeySource,
-    verifier::{JwtVerifier, Rules},
+    jws::Signatures, names::Names, rules::Rules, source::KeySource, verifier::JwtVerifier,
 };
 
 /// A verifier in the making: first the issuer, then the audience.

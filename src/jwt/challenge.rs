@@ -104,6 +104,17 @@ impl Challenges {
     }
 }
 
+/// A refusal of those whom no layer refused, with a challenge that has no parameters.
+#[cfg(feature = "axum")]
+pub(super) fn rejection(error: &JwtError) -> Rejection {
+    let kind = error.kind();
+    let rejection = Rejection::new(StatusCode::UNAUTHORIZED, error.code(), kind.sentence());
+    match HeaderValue::try_from(Parameters::default().challenge(kind)) {
+        Ok(challenge) => rejection.add_header(header::WWW_AUTHENTICATE, challenge),
+        Err(_) => rejection,
+    }
+}
+
 impl Parameters {
     /// A request without credentials is told what to bring, and of no error (RFC 6750 section 3.1).
     fn challenge(&self, kind: JwtErrorKind) -> String {

@@ -72,6 +72,9 @@ kinds! {
     ClaimsMalformed => "jwt_claims_malformed", "The token's claims are malformed.";
     /// A claim that is demanded is missing.
     ClaimMissing => "jwt_claim_missing", "The token lacks a claim.";
+    /// The claims do not make what the application wants of them
+    /// ([`JwtVerifier::typed`](super::JwtVerifier::typed)).
+    ClaimsMismatch => "jwt_claims_mismatch", "The token's claims are not those of this service.";
     /// `exp` has come (RFC 7519 section 4.1.4).
     Expired => "jwt_expired", "The token has expired.";
     /// `nbf` has not come (RFC 7519 section 4.1.5).

@@ -3,13 +3,12 @@
 
 use std::{borrow::Cow, fmt};
 
-use serde::de::{
-    Deserialize, DeserializeOwned, Deserializer, Error, MapAccess, SeqAccess, Visitor,
-};
+use serde::de::{Deserialize, DeserializeSeed, Deserializer, Error, MapAccess, SeqAccess, Visitor};
 use serde_json::{Map, Number, Value};
 
 /// Under serde_json's feature `arbitrary_precision`, which any crate of a program may switch on, a number
-/// arrives as a map with this one member.
+/// arrives as a map with this one member, whose value is handed over as an owned string. Those of a text are
+/// not: whoever writes such an object means an object.
 const NUMBER: &str = "$serde_json::private::Number";
 
 /// Reads the whole text as one JSON value.
@@ -21,11 +20,6 @@ pub(super) fn read(text: &[u8]) -> Option<Value> {
 pub(super) fn read_as<'t, T: Deserialize<'t>>(text: &'t [u8]) -> Option<T> {
     // Found to be UTF-8 as a whole, which is faster than string by string.
     serde_json::from_str(str::from_utf8(text).ok()?).ok()
-}
-
-/// Makes a `T` of what was read before.
-pub(super) fn convert<T: DeserializeOwned>(members: Map<String, Value>) -> Option<T> {
-    serde_json::from_value(Value::Object(members)).ok()
 }
 
 /// Text, borrowed where it holds no escapes.
@@ -60,13 +54,25 @@ pub(super) struct Strict(pub(super) Value);
 
 impl<'de> Deserialize<'de> for Strict {
     fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
-        deserializer.deserialize_any(StrictReader).map(Strict)
+        let reader = StrictReader { owned: None };
+        deserializer.deserialize_any(reader).map(Strict)
     }
 }
 
-struct StrictReader;
+struct StrictReader<'f> {
+    /// Whether the value came as an owned string.
+    owned: Option<&'f mut bool>,
+}
 
-impl<'de> Visitor<'de> for StrictReader {
+impl<'de> DeserializeSeed<'de> for StrictReader<'_> {
+    type Value = Value;
+
+    fn deserialize<D: Deserializer<'de>>(self, deserializer: D) -> Result<Value, D::Error> {
+        deserializer.deserialize_any(self)
+    }
+}
+
+impl<'de> Visitor<'de> for StrictReader<'_> {
     type Value = Value;
 
     fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
@@ -98,6 +104,9 @@ impl<'de> Visitor<'de> for StrictReader {
     }
 
     fn visit_string<E>(self, text: String) -> Result<Value, E> {
+        if let Some(owned) = self.owned {
+            *owned = true;
+        }
         Ok(text.into())
     }
 
@@ -112,12 +121,15 @@ impl<'de> Visitor<'de> for StrictReader {
     fn visit_map<A: MapAccess<'de>>(self, mut members: A) -> Result<Value, A::Error> {
         let mut object = Map::new();
         while let Some(name) = members.next_key::<String>()? {
-            if name == NUMBER && object.is_empty() {
-                let digits = members.next_value::<Text<'_>>()?.0;
+            let mut owned = false;
+            let value = members.next_value_seed(StrictReader {
+                owned: Some(&mut owned),
+            })?;
+            if owned && name == NUMBER && object.is_empty() {
+                let digits = value.as_str().unwrap_or_default();
                 let number = digits.parse::<Number>().map_err(A::Error::custom)?;
                 return Ok(Value::Number(number));
             }
-            let Strict(value) = members.next_value()?;
             if object.insert(name, value).is_some() {
                 return Err(A::Error::custom("duplicate member"));
             }
@@ -136,12 +148,28 @@ mod tests {
     #[test]
     fn a_number_of_arbitrary_precision_is_a_number() {
         let strict = |digits: &'static str| {
-            let members = [(NUMBER, digits)].into_iter();
+            let members = [(NUMBER, digits.to_owned())].into_iter();
             Strict::deserialize(MapDeserializer::<_, Error>::new(members)).map(|strict| strict.0)
         };
         assert_eq!(strict("1800000000"), Ok(json!(1_800_000_000)));
         assert_eq!(strict("-1.5"), Ok(json!(-1.5)));
         assert!(strict("soon").is_err());
+    }
+
+    #[test]
+    fn an_object_that_is_written_like_such_a_number_is_an_object() {
+        for text in [
+            r#"{"$serde_json::private::Number":"1800000000"}"#,
+            r#"{"$serde_json::private::Number":"18\u003000000000"}"#,
+            r#"{"\u0024serde_json::private::Number":"1800000000"}"#,
+            r#"{"$serde_json::private::Number":1800000000}"#,
+            r#"[{"$serde_json::private::Number":"soon","a":1}]"#,
+        ] {
+            let value = read(text.as_bytes()).expect("JSON");
+            assert!(!value.is_number(), "{text}");
+            let object = value.get(0).unwrap_or(&value).as_object();
+            assert!(object.is_some_and(|it| it.contains_key(NUMBER)), "{text}");
+        }
     }
 
     #[test]

@@ -75,9 +75,9 @@ impl JwsVerifier {
     /// If it is no compact JWS, or no key has signed it.
     pub fn verify(&self, token: impl AsRef<[u8]>) -> Result<VerifiedJws, JwtError> {
         let token = Parts::split(token.as_ref(), self.0.max_token_bytes)?;
+        let payload = base64url::decode(token.payload).ok_or_else(|| token.fault())?;
         let keys = self.0.keys();
         let key = self.0.verify(keys.as_deref(), &token, token.signed, None)?;
-        let payload = base64url::decode(token.payload).ok_or(JwtErrorKind::Malformed)?;
         Ok(VerifiedJws {
             payload,
             algorithm: key.algorithm(),
@@ -97,7 +97,7 @@ impl JwsVerifier {
     ) -> Result<(), JwtError> {
         let token = Parts::split(token.as_ref(), self.0.max_token_bytes)?;
         if !token.payload.is_empty() {
-            return Err(JwtErrorKind::Malformed.into());
+            return Err(token.fault().into());
         }
         let mut signed = token.signed.to_vec();
         signed.extend_from_slice(base64url::encode(payload.as_ref()).as_bytes());
@@ -152,28 +152,16 @@ pub(super) struct Parts<'t> {
 }
 
 impl<'t> Parts<'t> {
-    /// Splits a token of at most `max` bytes at its two dots; a JWE has four. That the parts are base64url
-    /// is found out when they are decoded.
+    /// Splits a token of at most `max` bytes at its first dot and its last. That the parts are base64url, and
+    /// have no more dots, is found out when they are decoded.
     pub(super) fn split(token: &'t [u8], max: usize) -> Result<Self, JwtErrorKind> {
         if token.len() > max {
             return Err(JwtErrorKind::TooLarge);
         }
-        let is_dot = |byte: &u8| *byte == b'.';
-        let (Some(first), Some(last)) = (
-            token.iter().position(is_dot),
-            token.iter().rposition(is_dot),
-        ) else {
+        let (Some(first), Some(last)) = (first_dot(token), last_dot(token)) else {
             return Err(JwtErrorKind::Malformed);
         };
         let payload = token.get(first + 1..last).ok_or(JwtErrorKind::Malformed)?;
-        if payload.contains(&b'.') {
-            let is_jwe = payload.iter().copied().filter(|byte| is_dot(byte)).count() == 2;
-            return Err(if is_jwe {
-                JwtErrorKind::Encrypted
-            } else {
-                JwtErrorKind::Malformed
-            });
-        }
         Ok(Self {
             header: &token[..first],
             payload,
@@ -181,6 +169,36 @@ impl<'t> Parts<'t> {
             signed: &token[..last],
         })
     }
+
+    /// What is wrong with a token whose payload is not base64url: a JWE has four dots.
+    pub(super) fn fault(&self) -> JwtErrorKind {
+        match self.payload.iter().filter(|byte| **byte == b'.').count() {
+            2 => JwtErrorKind::Encrypted,
+            _ => JwtErrorKind::Malformed,
+        }
+    }
+}
+
+/// As many bytes as the compiler compares at once.
+const STEP: usize = 16;
+
+fn has_dot(bytes: &[u8; STEP]) -> bool {
+    bytes.iter().fold(false, |any, byte| any | (*byte == b'.'))
+}
+
+fn first_dot(token: &[u8]) -> Option<usize> {
+    let (steps, _) = token.as_chunks();
+    let before = steps.iter().take_while(|step| !has_dot(step)).count() * STEP;
+    let rest = token.get(before..)?;
+    Some(before + rest.iter().position(|byte| *byte == b'.')?)
+}
+
+fn last_dot(token: &[u8]) -> Option<usize> {
+    let (_, steps) = token.as_rchunks();
+    let steps = steps.iter().rev();
+    let after = steps.take_while(|step| !has_dot(step)).count() * STEP;
+    let rest = token.get(..token.len() - after)?;
+    rest.iter().rposition(|byte| *byte == b'.')
 }
 
 /// Who may sign, and how: the part of verification that knows no claims.
@@ -238,7 +256,7 @@ impl Signatures {
         signed: &[u8],
         typ: Option<&str>,
     ) -> Result<&'k VerifyingKey, JwtErrorKind> {
-        let mut buffer = Buffer::<512>::new();
+        let mut buffer = Buffer::<264>::new();
         let signature = buffer
             .decode(token.signature)
             .ok_or(JwtErrorKind::Malformed)?;

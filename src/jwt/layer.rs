@@ -27,7 +27,8 @@ use crate::{
 };
 
 /// Lets a request in when the token in its `Authorization: Bearer`, or in [another place](TokenSource),
-/// verifies, and puts [`Claims`] and [`Principal`] into its extensions.
+/// verifies, and puts [`Claims`] and [`Principal`] into its extensions; beside them `Claims<T>`, where the
+/// verifier makes a [`T`](super::JwtVerifier::typed) of the claims.
 ///
 /// Everything else is answered 401 with the code of a [`JwtErrorKind`] and a `WWW-Authenticate` that says so
 /// (RFC 6750 section 3); the handler does not see it. Where keys are fetched and there are none to verify
@@ -153,24 +154,34 @@ impl JwtAuthLayer {
     }
 }
 
+/// A token, and where it was.
+struct Found<'s, 'r> {
+    token: &'r [u8],
+    source: &'s TokenSource,
+}
+
 impl Shared {
     /// The token of the first place that holds one.
-    fn token<'r>(&self, request: RequestHead<'r>) -> Result<Option<&'r [u8]>, JwtErrorKind> {
+    fn token<'r>(&self, request: RequestHead<'r>) -> Result<Option<Found<'_, 'r>>, JwtErrorKind> {
         for source in &self.sources {
             if let Some(token) = source.token(request)? {
-                return Ok(Some(token));
+                return Ok(Some(Found { token, source }));
             }
         }
         Ok(None)
     }
 
     /// Decides about a token; later, if its key may still be fetched.
-    fn judge(self: &Arc<Self>, token: &[u8]) -> Check<Option<Claims>> {
+    fn judge(self: &Arc<Self>, found: Found<'_, '_>) -> Check<Option<Claims>> {
+        let token = found.token;
         let now = self.refusals.now();
         let refused = match self.verifiers.verify(token, now) {
             Ok(claims) => return self.accept(claims, now),
             Err(error) => error,
         };
+        if let Some(kind) = found.source.fault(token) {
+            return Check::refuse(self.challenges.rejection(kind));
+        }
         let Some(wait) = self.verifiers.awaited(token, refused.kind()) else {
             return Check::refuse(self.unverified(refused, token));
         };
@@ -283,7 +294,7 @@ impl Guard for JwtGuard {
 
     fn check(&self, request: RequestHead<'_>) -> Check<Option<Claims>> {
         let kind = match self.0.token(request) {
-            Ok(Some(token)) => return self.0.judge(token),
+            Ok(Some(found)) => return self.0.judge(found),
             Ok(None) if self.0.optional => return Check::pass(None),
             Ok(None) => JwtErrorKind::Missing,
             Err(kind) => kind,
@@ -320,15 +331,17 @@ impl Guard for JwtGuard {
                 extensions.remove::<Principal>()
             }
         };
-        extensions.insert(claims);
+        claims.put(extensions);
+    }
+
+    fn departs(&self, _pass: &Option<Claims>) -> bool {
+        self.0.sources.iter().any(TokenSource::is_query)
     }
 
     /// What was asked for with a token in the address is nobody else's (RFC 6750 section 2.3).
     fn depart<B>(&self, _pass: Option<Claims>, response: &mut Response<B>) {
-        if self.0.sources.iter().any(TokenSource::is_query) {
-            let cache = response.headers_mut().entry(header::CACHE_CONTROL);
-            cache.or_insert(HeaderValue::from_static("private"));
-        }
+        let cache = response.headers_mut().entry(header::CACHE_CONTROL);
+        cache.or_insert(HeaderValue::from_static("private"));
     }
 }
 

@@ -165,11 +165,11 @@ impl ClaimMapping {
     /// Who is asking, as [`Claims::principal`] with this mapping; the claims are looked through when
     /// somebody asks for more than the subject.
     #[must_use]
-    pub fn principal(&self, claims: &Claims) -> Option<Principal> {
+    pub fn principal<T>(&self, claims: &Claims<T>) -> Option<Principal> {
         let names_somebody = !claims.subject().is_empty();
         names_somebody.then(|| {
             Principal::of_proof(Arc::new(Mapped {
-                claims: claims.clone(),
+                claims: claims.untyped(),
                 mapping: self.clone(),
                 principal: OnceLock::new(),
             }))

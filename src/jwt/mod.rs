@@ -84,6 +84,7 @@ mod published;
 mod remote;
 mod resource;
 mod revocation;
+mod rules;
 mod source;
 mod token_source;
 mod verifier;

@@ -95,6 +95,13 @@ impl TokenSource {
         matches!(self.0, Place::Query(_))
     }
 
+    /// What is wrong with a token from here, of which nothing is known but that it does not verify.
+    pub(super) fn fault(&self, token: &[u8]) -> Option<JwtErrorKind> {
+        let is_credential = matches!(self.0, Place::Authorization);
+        let is_fault = is_credential && !authorization::is_token68(token);
+        is_fault.then_some(JwtErrorKind::AuthorizationMalformed)
+    }
+
     /// The token that is there, if one is.
     pub(super) fn token<'r>(
         &self,

@@ -6,15 +6,17 @@ use std::{
     time::{Duration, SystemTime},
 };
 
+use serde::de::DeserializeOwned;
+
 use super::{
-    Algorithm,
-    base64url::Buffer,
+    Algorithm, base64url,
     builder::{JwtVerifierBuilder, WantsIssuer},
     cache::Cache,
-    claims::{Claims, Registered},
-    error::{JwtError, JwtErrorKind},
+    claims::{Claims, Make},
+    error::JwtError,
     jws::{Parts, Signatures},
     names::Names,
+    rules::Rules,
     source::KeySource,
 };
 use crate::config::ConfigError;
@@ -40,7 +42,8 @@ const MOST_LEEWAY: Duration = Duration::from_secs(10 * 60);
 /// 8. `iss` and `aud` are the ones the verifier was built with; `sub`, the age and the presence of other
 ///    claims are as set.
 /// 9. A token that is bound to its holder's key (`cnf`, RFC 7800) is refused.
-/// 10. What the application asks with [`add_check`](Self::add_check) holds.
+/// 10. The claims make what the application wants of them ([`typed`](Self::typed)), and what it asks with
+///     [`add_check`](Self::add_check) holds.
 ///
 /// `iat` in the future is no reason to refuse a token unless [`max_age`](Self::max_age) is set: RFC 7519
 /// gives it no such meaning, and `nbf` is there for it.
@@ -68,27 +71,6 @@ struct Inner {
     rules: Rules,
     cache: Cache,
 }
-
-/// What is demanded of claims and type.
-#[derive(Clone, Debug, Default)]
-pub(super) struct Rules {
-    pub(super) issuers: Option<Names>,
-    pub(super) audiences: Option<Names>,
-    subject: Option<String>,
-    typ: Option<String>,
-    required: Vec<String>,
-    leeway: Duration,
-    max_age: Option<Duration>,
-    without_expiry: bool,
-    without_confirmation: bool,
-    checks: Checks,
-}
-
-/// What the application asks of claims.
-#[derive(Clone, Default)]
-struct Checks(Vec<Arc<OwnCheck>>);
-
-type OwnCheck = dyn Fn(&Claims) -> Result<(), JwtError> + Send + Sync;
 
 /// What RFC 9068 section 2.2 demands of an access token.
 const ACCESS_TOKEN: [&str; 7] = ["iss", "exp", "aud", "sub", "client_id", "iat", "jti"];
@@ -186,6 +168,35 @@ impl JwtVerifier {
         ACCESS_TOKEN.into_iter().fold(self.typ("at+jwt"), demand)
     }
 
+    /// Has a `T` made of the claims of every token that is verified: see [`Claims`]. A token whose claims do
+    /// not make one is refused ([`JwtErrorKind::ClaimsMismatch`](super::JwtErrorKind::ClaimsMismatch)), and one that is remembered is remembered
+    /// with its `T`. The default is to make nothing.
+    ///
+    /// ```
+    /// use portcullis::jwt::{Claims, JwtError, JwtVerifier, VerifyingKey};
+    ///
+    /// #[derive(serde::Deserialize)]
+    /// struct Staff {
+    ///     tenant: String,
+    /// }
+    ///
+    /// let verifier = JwtVerifier::builder(VerifyingKey::hs256("correct horse battery staple 123")?)
+    ///     .issuer("https://login.example.com")
+    ///     .audience("https://api.example.com")
+    ///     .typed::<Staff>()
+    ///     .add_check(|claims: &Claims| match &*claims.typed::<Staff>()?.tenant {
+    ///         "closed" => Err(JwtError::refused("tenant_closed")),
+    ///         _ => Ok(()),
+    ///     });
+    /// # Ok::<(), portcullis::config::ConfigError>(())
+    /// ```
+    ///
+    /// What [`verify`](Self::verify) returns has it: [`Claims::typed`] finds it there.
+    pub fn typed<T: DeserializeOwned + Send + Sync + 'static>(mut self) -> Self {
+        self.rules().own = Make::of::<T>();
+        self
+    }
+
     /// Adds a check of your own. It is asked last, and about every token, whether it was seen before or not;
     /// what it returns is what [`verify`](Self::verify) returns.
     ///
@@ -205,7 +216,7 @@ impl JwtVerifier {
         mut self,
         check: impl Fn(&Claims) -> Result<(), JwtError> + Send + Sync + 'static,
     ) -> Self {
-        self.rules().checks.0.push(Arc::new(check));
+        self.rules().checks.add(Arc::new(check));
         self
     }
 
@@ -245,7 +256,7 @@ impl JwtVerifier {
     ///
     /// # Errors
     ///
-    /// If it is not to be accepted; [`JwtErrorKind`] says why. A time before 1970 accepts nothing: it is a
+    /// If it is not to be accepted; [`JwtErrorKind`](super::JwtErrorKind) says why. A time before 1970 accepts nothing: it is a
     /// clock that was never set.
     pub fn verify(&self, token: impl AsRef<[u8]>, now: SystemTime) -> Result<Claims, JwtError> {
         let Inner {
@@ -264,13 +275,10 @@ impl JwtVerifier {
             return Ok(claims);
         }
         let parts = Parts::split(token, signatures.max_token_bytes)?;
+        let payload = base64url::decode(parts.payload).ok_or_else(|| parts.fault())?;
         signatures.verify(keys, &parts, parts.signed, rules.typ.as_deref())?;
-        let mut buffer = Buffer::<1024>::new();
-        let payload = buffer
-            .decode(parts.payload)
-            .ok_or(JwtErrorKind::Malformed)?;
-        let claims = Claims::read(payload)?;
-        rules.check(&claims, now)?;
+        let mut claims = Claims::read(payload)?;
+        rules.check(&mut claims, now)?;
         if let Some((digest, generation)) = place {
             cache.keep(digest, generation, &claims);
         }
@@ -286,103 +294,6 @@ impl JwtVerifier {
         let max_token_bytes = self.0.signatures.max_token_bytes;
         (self.0.rules.issuers.as_ref(), max_token_bytes)
     }
-}
-
-impl Rules {
-    /// What may have changed since a token was found to be good under these rules.
-    fn check_again(&self, claims: &Claims, now: SystemTime) -> Result<(), JwtError> {
-        self.check_times(claims.registered(), now)?;
-        self.checks.run(claims)
-    }
-
-    fn check(&self, claims: &Claims, now: SystemTime) -> Result<(), JwtError> {
-        let registered = claims.registered();
-        self.check_times(registered, now)?;
-        if let Some(issuers) = &self.issuers {
-            match &registered.iss {
-                None => return Err(missing("iss")),
-                Some(issuer) if !issuers.contains(issuer) => {
-                    return Err(JwtErrorKind::IssuerMismatch.into());
-                }
-                Some(_) => {}
-            }
-        }
-        if let Some(audiences) = &self.audiences {
-            if !claims.has("aud") {
-                return Err(missing("aud"));
-            }
-            if !claims
-                .audience()
-                .iter()
-                .any(|audience| audiences.contains(audience))
-            {
-                return Err(JwtErrorKind::AudienceMismatch.into());
-            }
-        }
-        if let Some(subject) = &self.subject {
-            match &registered.sub {
-                None => return Err(missing("sub")),
-                Some(own) if own != subject => return Err(JwtErrorKind::SubjectMismatch.into()),
-                Some(_) => {}
-            }
-        }
-        if let Some(name) = self.required.iter().find(|name| !claims.has(name)) {
-            return Err(JwtError::of_claim(JwtErrorKind::ClaimMissing, name.clone()));
-        }
-        if !self.without_confirmation && claims.claim("cnf").is_some() {
-            return Err(JwtErrorKind::ConfirmationUnchecked.into());
-        }
-        self.checks.run(claims)
-    }
-
-    fn check_times(&self, claims: &Registered, now: SystemTime) -> Result<(), JwtError> {
-        let now = now
-            .duration_since(SystemTime::UNIX_EPOCH)
-            .map_err(|_| JwtErrorKind::NotYetValid)?;
-        let earliest = now.saturating_add(self.leeway);
-        match &claims.exp {
-            None if !self.without_expiry => return Err(missing("exp")),
-            Some(exp) if now >= exp.since_epoch.saturating_add(self.leeway) => {
-                return Err(JwtErrorKind::Expired.into());
-            }
-            _ => {}
-        }
-        if claims
-            .nbf
-            .as_ref()
-            .is_some_and(|nbf| earliest < nbf.since_epoch)
-        {
-            return Err(JwtErrorKind::NotYetValid.into());
-        }
-        if let Some(max_age) = self.max_age {
-            let Some(iat) = &claims.iat else {
-                return Err(missing("iat"));
-            };
-            if earliest < iat.since_epoch {
-                return Err(JwtErrorKind::IssuedInFuture.into());
-            }
-            if now.saturating_sub(iat.since_epoch) > max_age.saturating_add(self.leeway) {
-                return Err(JwtErrorKind::TooOld.into());
-            }
-        }
-        Ok(())
-    }
-}
-
-impl Checks {
-    fn run(&self, claims: &Claims) -> Result<(), JwtError> {
-        self.0.iter().try_for_each(|check| check(claims))
-    }
-}
-
-impl fmt::Debug for Checks {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "{} checks", self.0.len())
-    }
-}
-
-fn missing(claim: &'static str) -> JwtError {
-    JwtError::of_claim(JwtErrorKind::ClaimMissing, claim)
 }
 
 impl fmt::Debug for JwtVerifier {

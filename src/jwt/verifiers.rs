@@ -124,9 +124,7 @@ impl JwtVerifiers {
         };
         let parts = Parts::split(token, several.max_token_bytes)?;
         let mut buffer = Buffer::<1024>::new();
-        let payload = buffer
-            .decode(parts.payload)
-            .ok_or(JwtErrorKind::Malformed)?;
+        let payload = buffer.decode(parts.payload).ok_or_else(|| parts.fault())?;
         let Claimed(issuer) = json::read_as(payload).ok_or(JwtErrorKind::ClaimsMalformed)?;
         let Some(issuer) = issuer else {
             return Err(JwtError::of_claim(JwtErrorKind::ClaimMissing, "iss"));

@@ -14,4 +14,5 @@ mod jws;
 mod keys;
 mod layer;
 mod resource;
+mod typed;
 mod verify;

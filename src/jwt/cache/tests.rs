@@ -16,7 +16,7 @@ use crate::jwt::{
 };
 
 fn claims(of: u64) -> Claims {
-    Claims::read(format!(r#"{{"jti":"{of}"}}"#).as_bytes()).expect("claims")
+    Claims::read(format!(r#"{{"jti":"{of}"}}"#).into_bytes()).expect("claims")
 }
 
 fn entries(cache: &Cache) -> usize {

@@ -1,26 +1,22 @@
 //! [`Claims`]: what a verified token says.
 
+mod own;
 mod plain;
+mod record;
 mod registered;
+mod show;
 
 use std::{
-    fmt,
-    sync::{Arc, OnceLock},
+    marker::PhantomData,
+    sync::Arc,
     time::{Duration, SystemTime},
 };
 
-use serde::{
-    de::DeserializeOwned,
-    ser::{Serialize, SerializeMap, Serializer},
-};
 use serde_json::{Map, Value};
 
-pub(super) use self::registered::Registered;
-use self::registered::{Audience, NumericDate, Payload};
-use super::{
-    error::{JwtError, JwtErrorKind},
-    json,
-};
+pub(super) use self::{own::Make, registered::Registered};
+use self::{record::Record, registered::NumericDate};
+use super::error::JwtError;
 use crate::principal::{Principal, Proof};
 
 /// The claims of a token that was verified (RFC 7519 section 4).
@@ -29,33 +25,115 @@ use crate::principal::{Principal, Proof};
 /// claims, so they show in a log that prints them; the token cannot be had back from them. Serialized, they
 /// are the payload of the token again.
 ///
-/// `T` is what the claims that RFC 7519 does not know were made into: a JSON object unless
-/// [`Claims::typed`] says otherwise.
-pub struct Claims<T = Map<String, Value>>(Arc<Verified<T>>);
-
-struct Verified<T> {
-    registered: Registered,
-    other: T,
-    principal: OnceLock<Principal>,
-}
-
-impl<T> Verified<T> {
-    fn new(registered: Registered, other: T) -> Arc<Self> {
-        Arc::new(Self {
-            registered,
-            other,
-            principal: OnceLock::new(),
-        })
-    }
+/// # A type of your own
+///
+/// `Claims<T>` holds the claims, and a `T` that they were made into: it is dereferenced to. `T` names
+/// whichever claims it wants, those with accessors here as well, and leaves out the rest. Tell the verifier of
+/// it, and it is made once, when a token is verified, before anything sees the request; a token whose claims
+/// make no `T` is refused as `jwt_claims_mismatch`. The [layer](super::JwtAuthLayer) then puts `Claims<T>`
+/// into the extensions beside `Claims`, and a handler takes either.
+///
+/// ```
+/// use portcullis::jwt::{Claims, JwtVerifier, VerifyingKey};
+///
+/// #[derive(serde::Deserialize)]
+/// struct Staff {
+///     tenant: String,
+///     #[serde(default)]
+///     beta: bool,
+/// }
+///
+/// let verifier = JwtVerifier::builder(VerifyingKey::hs256("correct horse battery staple 123")?)
+///     .issuer("https://login.example.com")
+///     .audience("https://api.example.com")
+///     .typed::<Staff>();
+///
+/// async fn handler(claims: Claims<Staff>) -> String {
+///     format!("{} of {}, beta: {}", claims.subject(), claims.tenant, claims.beta)
+/// }
+/// # let _ = handler;
+/// # Ok::<(), portcullis::config::ConfigError>(())
+/// ```
+///
+/// Handlers of one service may take different types: a verifier knows one, and a `Claims<T>` of another is
+/// made for each request that asks for it, by the extractor or by [`Claims::typed`].
+pub struct Claims<T = ()> {
+    record: Arc<Record>,
+    own: PhantomData<fn() -> T>,
 }
 
 impl Claims {
     /// Reads a payload that somebody vouches for.
-    pub(super) fn read(payload: &[u8]) -> Result<Self, JwtError> {
-        let Payload {
-            registered, other, ..
-        } = Payload::read(payload)?;
-        Ok(Self(Verified::new(registered, other)))
+    pub(super) fn read(payload: Vec<u8>) -> Result<Self, JwtError> {
+        Ok(Self::of(Arc::new(Record::read(payload)?)))
+    }
+
+    #[cfg(test)]
+    fn of_plain(plain: plain::Plain, text: String) -> Self {
+        Self::of(Arc::new(Record::of_plain(plain, text)))
+    }
+
+    #[cfg(test)]
+    fn read_general(text: &str) -> Result<Self, JwtError> {
+        Ok(Self::of(Arc::new(Record::read_general(text)?)))
+    }
+}
+
+impl<T> Claims<T> {
+    /// Whether both were read from a token at the same time.
+    #[cfg(test)]
+    pub(super) fn is_same(&self, other: &Self) -> bool {
+        Arc::ptr_eq(&self.record, &other.record)
+    }
+
+    /// `sub`, whom the token is about; empty if it does not say.
+    ///
+    /// It is unique for its issuer only.
+    #[must_use]
+    pub fn subject(&self) -> &str {
+        self.record.sub().unwrap_or_default()
+    }
+
+    /// `iss`, who issued the token; empty if it does not say, which
+    /// [`JwtVerifierBuilder::issuer`](super::JwtVerifierBuilder::issuer) rules out.
+    #[must_use]
+    pub fn issuer(&self) -> &str {
+        self.record.iss().unwrap_or_default()
+    }
+
+    /// `aud`, whom the token is for.
+    pub fn audience(&self) -> impl Iterator<Item = &str> {
+        self.record.aud()
+    }
+
+    /// `exp`, the moment from which the token is no longer accepted.
+    #[must_use]
+    pub fn expires_at(&self) -> Option<SystemTime> {
+        self.registered().exp.as_ref().and_then(time)
+    }
+
+    /// `nbf`, the moment before which it is not accepted.
+    #[must_use]
+    pub fn not_before(&self) -> Option<SystemTime> {
+        self.registered().nbf.as_ref().and_then(time)
+    }
+
+    /// `iat`, when it was issued.
+    #[must_use]
+    pub fn issued_at(&self) -> Option<SystemTime> {
+        self.registered().iat.as_ref().and_then(time)
+    }
+
+    /// `jti`, the token's own id.
+    #[must_use]
+    pub fn jwt_id(&self) -> Option<&str> {
+        self.record.jti()
+    }
+
+    /// What the token may be used for: the `scope` of RFC 8693 section 4.2 (parted by spaces), and `scp`,
+    /// which some issuers write instead. Either may also be a list of strings.
+    pub fn scopes(&self) -> impl Iterator<Item = &str> {
+        self.record.scopes()
     }
 
     /// A claim that has no accessor of its own, by its name.
@@ -63,35 +141,17 @@ impl Claims {
     /// The claims of RFC 7519 section 4.1, and a `scope` that is a string, are not among them.
     #[must_use]
     pub fn claim(&self, name: &str) -> Option<&Value> {
-        self.0.other.get(name)
+        match self.record.has_other(name) {
+            true => self.other().get(name),
+            false => None,
+        }
     }
 
-    /// What the token may be used for: the `scope` of RFC 8693 section 4.2 (parted by spaces), and `scp`,
-    /// which some issuers write instead. Either may also be a list of strings.
-    pub fn scopes(&self) -> impl Iterator<Item = &str> {
-        self.0.scopes()
-    }
-
-    /// The claims with those that RFC 7519 does not know made into a `T`.
-    ///
-    /// ```no_run
-    /// # fn claims() -> portcullis::jwt::Claims { unimplemented!() }
-    /// #[derive(serde::Deserialize)]
-    /// struct Tenant {
-    ///     tenant: String,
-    /// }
-    /// let claims = claims().typed::<Tenant>()?;
-    /// println!("{:?} of {}", claims.subject(), claims.other().tenant);
-    /// # Ok::<(), portcullis::jwt::JwtError>(())
-    /// ```
-    ///
-    /// # Errors
-    ///
-    /// [`JwtErrorKind::ClaimsMalformed`] if they do not make one.
-    pub fn typed<T: DeserializeOwned>(&self) -> Result<Claims<T>, JwtError> {
-        let other = json::convert(self.0.other.clone()).ok_or(JwtErrorKind::ClaimsMalformed)?;
-        let registered = self.0.registered.clone();
-        Ok(Claims(Verified::new(registered, other)))
+    /// The claims that have no accessor of their own; they are made into values when they are first asked
+    /// for.
+    #[must_use]
+    pub fn other(&self) -> &Map<String, Value> {
+        self.record.other()
     }
 
     /// Who is asking: `sub` with the scopes, `roles` (RFC 9068 section 2.2.3.1), `amr`, `acr` and
@@ -101,49 +161,42 @@ impl Claims {
     #[must_use]
     pub fn principal(&self) -> Option<Principal> {
         let names_somebody = !self.subject().is_empty();
-        names_somebody.then(|| Principal::of_proof(self.0.clone()))
+        names_somebody.then(|| Principal::of_proof(Arc::clone(&self.record) as _))
     }
 
     /// The principal, but for what each issuer writes where it likes.
     pub(super) fn principal_without_roles(&self) -> Principal {
-        self.0.without_roles()
+        self.record.without_roles()
     }
 
     /// Whether the token has a claim of that name.
     pub(super) fn has(&self, name: &str) -> bool {
-        let claims = &self.0.registered;
-        match name {
-            "iss" => claims.iss.is_some(),
-            "sub" => claims.sub.is_some(),
-            "aud" => claims.aud.is_some(),
-            "exp" => claims.exp.is_some(),
-            "nbf" => claims.nbf.is_some(),
-            "iat" => claims.iat.is_some(),
-            "jti" => claims.jti.is_some(),
-            "scope" if claims.scope.is_some() => true,
-            other => self.0.other.contains_key(other),
-        }
+        self.record.has(name)
+    }
+
+    pub(super) fn registered(&self) -> &Registered {
+        &self.record.registered
     }
 }
 
 /// The principal is put together when somebody asks for more than the subject.
-impl Proof for Verified<Map<String, Value>> {
+impl Proof for Record {
     fn subject(&self) -> &str {
-        self.registered.sub.as_deref().unwrap_or_default()
+        self.sub().unwrap_or_default()
     }
 
     fn principal(&self) -> &Principal {
         self.principal.get_or_init(|| {
             let roles = self.listed("roles");
-            roles.fold(self.without_roles(), Principal::add_role)
+            Box::new(roles.fold(self.without_roles(), Principal::add_role))
         })
     }
 }
 
-impl Verified<Map<String, Value>> {
+impl Record {
     /// The texts of a claim.
     fn listed(&self, name: &str) -> impl Iterator<Item = &str> {
-        self.other.get(name).into_iter().flat_map(texts)
+        self.other().get(name).into_iter().flat_map(texts)
     }
 
     /// What every issuer calls by the same names.
@@ -151,10 +204,10 @@ impl Verified<Map<String, Value>> {
         let mut principal = Principal::new(Proof::subject(self));
         principal = self.scopes().fold(principal, Principal::add_scope);
         principal = self.listed("amr").fold(principal, Principal::add_method);
-        if let Some(class) = self.other.get("acr").and_then(Value::as_str) {
+        if let Some(class) = self.other().get("acr").and_then(Value::as_str) {
             principal = principal.authenticated_as(class);
         }
-        let seconds = self.other.get("auth_time").and_then(Value::as_u64);
+        let seconds = self.other().get("auth_time").and_then(Value::as_u64);
         let at = seconds
             .and_then(|seconds| SystemTime::UNIX_EPOCH.checked_add(Duration::from_secs(seconds)));
         match at {
@@ -164,81 +217,15 @@ impl Verified<Map<String, Value>> {
     }
 
     fn scopes(&self) -> impl Iterator<Item = &str> {
-        let text = self.registered.scope.as_deref();
         let listed = ["scope", "scp"]
             .into_iter()
-            .filter_map(|name| self.other.get(name));
-        text.into_iter()
+            .filter(|name| self.has_other(name))
+            .filter_map(|name| self.other().get(name));
+        self.scope()
+            .into_iter()
             .chain(listed.flat_map(texts))
             .flat_map(|text| text.split(' '))
             .filter(|scope| !scope.is_empty())
-    }
-}
-
-impl<T> Claims<T> {
-    /// Whether both were read from a token at the same time.
-    #[cfg(test)]
-    pub(super) fn is_same(&self, other: &Self) -> bool {
-        Arc::ptr_eq(&self.0, &other.0)
-    }
-
-    /// `sub`, whom the token is about; empty if it does not say.
-    ///
-    /// It is unique for its issuer only.
-    #[must_use]
-    pub fn subject(&self) -> &str {
-        self.0.registered.sub.as_deref().unwrap_or_default()
-    }
-
-    /// `iss`, who issued the token; empty if it does not say, which
-    /// [`JwtVerifierBuilder::issuer`](super::JwtVerifierBuilder::issuer) rules out.
-    #[must_use]
-    pub fn issuer(&self) -> &str {
-        self.0.registered.iss.as_deref().unwrap_or_default()
-    }
-
-    /// `aud`, whom the token is for.
-    #[must_use]
-    pub fn audience(&self) -> &[String] {
-        self.0
-            .registered
-            .aud
-            .as_ref()
-            .map_or(&[], Audience::as_slice)
-    }
-
-    /// `exp`, the moment from which the token is no longer accepted.
-    #[must_use]
-    pub fn expires_at(&self) -> Option<SystemTime> {
-        self.0.registered.exp.as_ref().and_then(time)
-    }
-
-    /// `nbf`, the moment before which it is not accepted.
-    #[must_use]
-    pub fn not_before(&self) -> Option<SystemTime> {
-        self.0.registered.nbf.as_ref().and_then(time)
-    }
-
-    /// `iat`, when it was issued.
-    #[must_use]
-    pub fn issued_at(&self) -> Option<SystemTime> {
-        self.0.registered.iat.as_ref().and_then(time)
-    }
-
-    /// `jti`, the token's own id.
-    #[must_use]
-    pub fn jwt_id(&self) -> Option<&str> {
-        self.0.registered.jti.as_deref()
-    }
-
-    /// The claims that RFC 7519 does not know.
-    #[must_use]
-    pub fn other(&self) -> &T {
-        &self.0.other
-    }
-
-    pub(super) fn registered(&self) -> &Registered {
-        &self.0.registered
     }
 }
 
@@ -257,58 +244,6 @@ fn texts(value: &Value) -> impl Iterator<Item = &str> {
 
 impl<T> Clone for Claims<T> {
     fn clone(&self) -> Self {
-        Self(Arc::clone(&self.0))
-    }
-}
-
-impl<T: fmt::Debug> fmt::Debug for Claims<T> {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let claims = &self.0.registered;
-        f.debug_struct("Claims")
-            .field("iss", &claims.iss)
-            .field("sub", &claims.sub)
-            .field("aud", &self.audience())
-            .field("exp", &claims.exp.as_ref().map(|date| &date.written))
-            .field("nbf", &claims.nbf.as_ref().map(|date| &date.written))
-            .field("iat", &claims.iat.as_ref().map(|date| &date.written))
-            .field("jti", &claims.jti)
-            .field("scope", &claims.scope)
-            .field("other", &self.0.other)
-            .finish()
-    }
-}
-
-impl Serialize for Claims {
-    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
-        let claims = &self.0.registered;
-        let mut map = serializer.serialize_map(None)?;
-        for (name, text) in [
-            ("iss", &claims.iss),
-            ("sub", &claims.sub),
-            ("jti", &claims.jti),
-            ("scope", &claims.scope),
-        ] {
-            if let Some(text) = text {
-                map.serialize_entry(name, text)?;
-            }
-        }
-        match &claims.aud {
-            Some(Audience::One(one)) => map.serialize_entry("aud", one)?,
-            Some(Audience::Many(many)) => map.serialize_entry("aud", many)?,
-            None => {}
-        }
-        for (name, date) in [
-            ("exp", &claims.exp),
-            ("nbf", &claims.nbf),
-            ("iat", &claims.iat),
-        ] {
-            if let Some(date) = date {
-                map.serialize_entry(name, &date.written)?;
-            }
-        }
-        for (name, value) in &self.0.other {
-            map.serialize_entry(name, value)?;
-        }
-        map.end()
+        Self::of(Arc::clone(&self.record))
     }
 }

@@ -1,41 +1,117 @@
-//! Payloads as most issuers write them, read in one pass.
+//! Payloads as most issuers write them, read in one pass and left where they are.
 //!
 //! An object without spaces whose values are strings without escapes, whole numbers, `true`, `false`, `null`,
-//! and lists of such strings. Whatever else stands in a payload, a mistake included, it is left to the
-//! general reader as a whole; so nothing is accepted here that is not accepted there, with the same claims.
-//! A test holds the two against each other. It takes a third of the instructions.
+//! and lists of such strings. Of the claims that are checked, what is found out is where they stand; the
+//! others are only named, and made into values when somebody asks for one. Whatever else stands in a
+//! payload, a mistake included, it is left to the general reader as a whole; so nothing is accepted here
+//! that is not accepted there, with the same claims. A test holds the two against each other.
 
-use serde_json::Value;
+use super::registered::{Audience, NumericDate, Registered, Span};
 
-use super::registered::Payload;
+/// The most claims that have no meaning of their own: each name is compared with those before it.
+const MOST_OTHERS: usize = 32;
+
+/// What a plain payload says, and where.
+#[derive(Default)]
+pub(super) struct Plain {
+    pub(super) registered: Registered,
+    /// The names of the other claims.
+    pub(super) others: Vec<Span>,
+}
 
 /// The claims of a plain payload; none if it is not a plain one.
-pub(super) fn read(text: &str) -> Option<Payload> {
-    let mut rest = Reader(text);
-    let mut payload = Payload::default();
-    rest.take(b'{')?;
+pub(super) fn read(text: &str) -> Option<Plain> {
+    let mut reader = Reader { text, at: 0 };
+    let mut plain = Plain::default();
+    reader.take(b'{')?;
     loop {
-        let name = rest.string()?;
-        rest.take(b':')?;
-        let value = rest.value()?;
-        payload.add(name, value).ok()?;
-        match rest.next()? {
+        match reader.short_name() {
+            Some(name) => plain.read_short(name, &mut reader)?,
+            None => plain.read_other(&mut reader)?,
+        }
+        match reader.next()? {
             b',' => {}
             b'}' => break,
             _ => return None,
         }
     }
-    let is_whole = rest.0.is_empty();
-    is_whole.then(|| payload.finish()).flatten()
+    (reader.at == text.len()).then_some(plain)
 }
 
-/// What is left to read.
-struct Reader<'t>(&'t str);
+impl Plain {
+    /// Reads a claim of three letters, as all that are checked have.
+    #[inline]
+    fn read_short(&mut self, name: [u8; 3], reader: &mut Reader<'_>) -> Option<()> {
+        let claims = &mut self.registered;
+        let start = reader.at;
+        reader.at += SHORT;
+        match &name {
+            b"iss" => once(&mut claims.iss, reader.string()?),
+            b"sub" => once(&mut claims.sub, reader.string()?),
+            b"jti" => once(&mut claims.jti, reader.string()?),
+            b"aud" => once(&mut claims.aud, reader.audience()?),
+            b"exp" => once(&mut claims.exp, reader.date()?),
+            b"nbf" => once(&mut claims.nbf, reader.date()?),
+            b"iat" => once(&mut claims.iat, reader.date()?),
+            _ => {
+                reader.at = start;
+                self.read_other(reader)
+            }
+        }
+    }
 
-impl<'t> Reader<'t> {
+    fn read_other(&mut self, reader: &mut Reader<'_>) -> Option<()> {
+        let name = reader.string()?;
+        reader.take(b':')?;
+        let own = name.of(reader.text);
+        if own == "scope" {
+            // A list of scopes is read by the general reader, so that there are not two kinds of them here.
+            return once(&mut self.registered.scope, reader.string()?);
+        }
+        let is_own = |other: &Span| other.of(reader.text) == own;
+        if self.others.len() == MOST_OTHERS || self.others.iter().any(is_own) {
+            return None;
+        }
+        self.others.push(name);
+        reader.value()
+    }
+}
+
+/// Fills the slot, unless it was filled before.
+fn once<T>(slot: &mut Option<T>, value: T) -> Option<()> {
+    if slot.is_some() {
+        return None;
+    }
+    *slot = Some(value);
+    Some(())
+}
+
+/// A text, read up to a place in it.
+struct Reader<'t> {
+    text: &'t str,
+    at: usize,
+}
+
+/// The length of a name of three letters, its quotes and its colon.
+const SHORT: usize = 6;
+
+impl Reader<'_> {
+    /// The name that stands here, if it has three letters.
+    #[inline]
+    fn short_name(&self) -> Option<[u8; 3]> {
+        match self.text.as_bytes().get(self.at..)? {
+            [b'"', a, b, c, b'"', b':', ..] => Some([*a, *b, *c]),
+            _ => None,
+        }
+    }
+
+    fn peek(&self) -> Option<u8> {
+        self.text.as_bytes().get(self.at).copied()
+    }
+
     fn next(&mut self) -> Option<u8> {
-        let byte = *self.0.as_bytes().first()?;
-        self.0 = self.0.get(1..)?;
+        let byte = self.peek()?;
+        self.at += 1;
         Some(byte)
     }
 
@@ -43,61 +119,103 @@ impl<'t> Reader<'t> {
         (self.next()? == expected).then_some(())
     }
 
-    fn word(&mut self, word: &str, value: Value) -> Option<Value> {
-        self.0 = self.0.strip_prefix(word)?;
-        Some(value)
+    fn word(&mut self, word: &str) -> Option<()> {
+        let rest = self.text.as_bytes().get(self.at..)?;
+        rest.starts_with(word.as_bytes()).then_some(())?;
+        self.at += word.len();
+        Some(())
     }
 
-    fn value(&mut self) -> Option<Value> {
-        match *self.0.as_bytes().first()? {
-            b'"' => self.string().map(Value::from),
-            b'0'..=b'9' => self.number().map(Value::from),
-            b'[' => self.list(),
-            b't' => self.word("true", Value::Bool(true)),
-            b'f' => self.word("false", Value::Bool(false)),
-            b'n' => self.word("null", Value::Null),
+    fn value(&mut self) -> Option<()> {
+        match self.peek()? {
+            b'"' => self.string().map(|_| ()),
+            b'0'..=b'9' => self.number().map(|_| ()),
+            b'[' => self.list(|_| ()),
+            b't' => self.word("true"),
+            b'f' => self.word("false"),
+            b'n' => self.word("null"),
             _ => None,
         }
     }
 
-    fn string(&mut self) -> Option<&'t str> {
+    #[inline]
+    fn string(&mut self) -> Option<Span> {
         self.take(b'"')?;
-        let end = end_of_plain(self.0.as_bytes());
-        let (text, rest) = self.0.split_at_checked(end)?;
-        self.0 = rest;
+        let start = self.at;
+        let end = start + end_of_plain(self.text.as_bytes().get(start..)?);
+        self.at = end;
         self.take(b'"')?;
-        Some(text)
+        Span::new(start, end)
     }
 
     /// Of so many digits that it is exact, and without a zero in front of others.
     fn number(&mut self) -> Option<u64> {
-        let is_digit = |byte: &u8| byte.is_ascii_digit();
-        let digits = self.0.bytes().take_while(|byte| is_digit(byte)).count();
-        let (text, rest) = self.0.split_at_checked(digits)?;
-        if digits > 18 || digits > 1 && text.starts_with('0') {
-            return None;
+        let rest = self.text.as_bytes().get(self.at..)?;
+        let (mut number, mut digits) = (0_u64, 0);
+        if let Some(eight) = rest.first_chunk().and_then(eight_digits) {
+            (number, digits) = (eight, 8);
         }
-        self.0 = rest;
-        let number = text.bytes();
-        Some(number.fold(0, |sum, digit| sum * 10 + u64::from(digit - b'0')))
+        for byte in &rest[digits..] {
+            let digit = byte.wrapping_sub(b'0');
+            if digit > 9 {
+                break;
+            }
+            number = number.wrapping_mul(10).wrapping_add(u64::from(digit));
+            digits += 1;
+        }
+        self.at += digits;
+        let has_zero_in_front = digits > 1 && rest.first() == Some(&b'0');
+        (matches!(digits, 1..=18) && !has_zero_in_front).then_some(number)
     }
 
-    fn list(&mut self) -> Option<Value> {
+    #[inline]
+    fn date(&mut self) -> Option<NumericDate> {
+        NumericDate::from_seconds(self.number()?)
+    }
+
+    fn audience(&mut self) -> Option<Audience> {
+        if self.peek()? == b'"' {
+            return self.string().map(Audience::One);
+        }
+        let mut names = Vec::new();
+        self.list(|name| names.push(name))?;
+        Some(Audience::Many(names))
+    }
+
+    /// A list of strings.
+    fn list(&mut self, mut found: impl FnMut(Span)) -> Option<()> {
         self.take(b'[')?;
-        let mut items = Vec::new();
-        if self.0.starts_with(']') {
-            self.take(b']')?;
-            return Some(Value::Array(items));
+        if self.peek()? == b']' {
+            return self.take(b']');
         }
         loop {
-            items.push(Value::from(self.string()?));
+            found(self.string()?);
             match self.next()? {
                 b',' => {}
-                b']' => return Some(Value::Array(items)),
+                b']' => return Some(()),
                 _ => return None,
             }
         }
     }
+}
+
+/// The number that eight digits write; the first of them is the most significant.
+#[inline]
+fn eight_digits(text: &[u8; 8]) -> Option<u64> {
+    const ZEROS: u64 = u64::from_le_bytes([b'0'; 8]);
+    let word = u64::from_le_bytes(*text);
+    let digits = word.wrapping_sub(ZEROS);
+    // A byte over nine carries into its upper half when six is added; one under zero has it set.
+    let over = digits.wrapping_add(u64::from_le_bytes([6; 8])) | digits;
+    if over & u64::from_le_bytes([0xf0; 8]) != 0 {
+        return None;
+    }
+    // Pairs, then fours, then all: each step adds ten, a hundred, ten thousand times a half to the other.
+    let pairs =
+        (digits * 10 + (digits >> 8)) & u64::from_le_bytes([0xff, 0, 0xff, 0, 0xff, 0, 0xff, 0]);
+    let fours =
+        (pairs * 100 + (pairs >> 16)) & u64::from_le_bytes([0xff, 0xff, 0, 0, 0xff, 0xff, 0, 0]);
+    Some((fours * 10_000 + (fours >> 32)) & u64::from(u32::MAX))
 }
 
 /// Where the first quote, backslash or control character stands, or the end; eight bytes at a step.
@@ -124,7 +242,24 @@ fn end_of_plain(bytes: &[u8]) -> usize {
 mod tests {
     use proptest::{collection::vec, prelude::*};
 
-    use super::*;
+    use super::{super::Claims, *};
+
+    /// All that claims say: what a reader of them gets, and what they are judged by.
+    fn said(claims: &Claims) -> String {
+        let dates = [claims.expires_at(), claims.not_before(), claims.issued_at()];
+        let payload = serde_json::to_string(claims).expect("JSON");
+        let has = ["cnf", "a", "b", "scope", "iss"].map(|name| claims.has(name));
+        format!("{payload} {claims:?} {dates:?} {has:?}")
+    }
+
+    fn general(text: &str) -> Option<String> {
+        Claims::read_general(text).ok().map(|claims| said(&claims))
+    }
+
+    fn plain(text: &str) -> Option<String> {
+        let plain = read(text)?;
+        Some(said(&Claims::of_plain(plain, text.to_owned())))
+    }
 
     #[test]
     fn the_payload_of_a_common_token_is_plain() {
@@ -132,8 +267,25 @@ mod tests {
             r#"{"iss":"https://a.example","exp":1800000000,"aud":["a","b"],"email_verified":true,"x":null}"#,
             r#"{"sub":"é","roles":[],"scope":"a b","n":0}"#,
         ] {
-            let plain = read(text).expect("plain");
-            assert_eq!(Payload::read_general(text), Some(plain));
+            let plain = plain(text).expect("plain");
+            assert_eq!(general(text), Some(plain));
+        }
+    }
+
+    #[test]
+    fn eight_digits_are_read_as_a_number_and_nothing_else_is() {
+        for number in [0_u64, 1, 9, 12_345_678, 90_000_009, 99_999_999, 10_203_040] {
+            let text = format!("{number:08}");
+            let mut bytes: [u8; 8] = text.as_bytes().try_into().expect("eight digits");
+            assert_eq!(eight_digits(&bytes), Some(number));
+            for at in 0..8 {
+                let digit = bytes[at];
+                for byte in (0..=u8::MAX).filter(|byte| !byte.is_ascii_digit()) {
+                    bytes[at] = byte;
+                    assert_eq!(eight_digits(&bytes), None, "{bytes:?}");
+                }
+                bytes[at] = digit;
+            }
         }
     }
 
@@ -179,16 +331,16 @@ mod tests {
             let text = format!("{{{}{end}", pieces.join(","));
             let fewer = text.replace(",,", ",");
             for text in [text, fewer] {
-                if let Some(plain) = read(&text) {
-                    prop_assert_eq!(Payload::read_general(&text), Some(plain), "{}", text);
+                if let Some(plain) = plain(&text) {
+                    prop_assert_eq!(general(&text), Some(plain), "{}", text);
                 }
             }
         }
 
         #[test]
         fn arbitrary_text_is_read_as_the_general_reader_reads_it(text in "\\{?\\PC{0,80}") {
-            if let Some(plain) = read(&text) {
-                prop_assert_eq!(Payload::read_general(&text), Some(plain), "{}", text);
+            if let Some(plain) = plain(&text) {
+                prop_assert_eq!(general(&text), Some(plain), "{}", text);
             }
         }
     }

@@ -1,35 +1,83 @@
-//! The claims that have a meaning in RFC 7519 and RFC 8693, read once.
+//! The claims that have a meaning in RFC 7519 and RFC 8693, and the reader of whatever payload there is.
 
-use std::{borrow::Cow, fmt, time::Duration};
+use std::{borrow::Cow, fmt, num::NonZeroU32, time::Duration};
 
 use serde::de::{Deserialize, Deserializer, Error, MapAccess, Visitor};
 use serde_json::{Map, Number, Value};
 
-use super::plain;
-use crate::jwt::{
-    error::{JwtError, JwtErrorKind},
-    json::{self, Strict, Text},
-};
+use crate::jwt::json::{self, Strict, Text};
 
 /// The last second that a claim may name, 9999-12-31T23:59:59Z: the last that RFC 3339 can write. What lies
 /// beyond it is no time but a mistake (milliseconds, mostly), and would make a token that never expires.
 const LAST_SECOND: u64 = 253_402_300_799;
 
-/// A moment, and the number it was written as.
-#[derive(Clone, Debug, PartialEq)]
-pub(in crate::jwt) struct NumericDate {
-    pub(in crate::jwt) since_epoch: Duration,
-    pub(super) written: Number,
+/// Where a string stands in the text that is kept of a payload.
+#[derive(Clone, Copy)]
+pub(super) struct Span {
+    start: u32,
+    /// One more than where it ends, so that an optional one takes no more room.
+    after: NonZeroU32,
 }
 
-#[derive(Clone, Debug, PartialEq)]
+impl Span {
+    /// None, if it lies where nobody writes that long.
+    pub(super) fn new(start: usize, end: usize) -> Option<Self> {
+        Some(Self {
+            start: start.try_into().ok()?,
+            after: NonZeroU32::new(u32::try_from(end).ok()?.checked_add(1)?)?,
+        })
+    }
+
+    pub(super) fn of(self, text: &str) -> &str {
+        let end = self.after.get() as usize - 1;
+        text.get(self.start as usize..end).unwrap_or_default()
+    }
+}
+
+/// A moment: RFC 7519 section 2, NumericDate.
+#[derive(Clone)]
+pub(in crate::jwt) struct NumericDate {
+    pub(in crate::jwt) since_epoch: Duration,
+    /// How it was written, where that is not as a whole number.
+    pub(super) written: Option<Box<Number>>,
+}
+
+impl NumericDate {
+    pub(super) fn from_seconds(seconds: u64) -> Option<Self> {
+        Self::new(Duration::from_secs(seconds), None)
+    }
+
+    fn new(since_epoch: Duration, written: Option<Number>) -> Option<Self> {
+        let is_a_time = since_epoch <= Duration::from_secs(LAST_SECOND);
+        is_a_time.then(|| Self {
+            since_epoch,
+            written: written.map(Box::new),
+        })
+    }
+
+    /// Seconds since the epoch, with or without a fraction.
+    fn read(value: &Value) -> Option<Self> {
+        let Value::Number(written) = value else {
+            return None;
+        };
+        match written.as_u64() {
+            Some(seconds) => Self::from_seconds(seconds),
+            None => {
+                let since_epoch = Duration::try_from_secs_f64(written.as_f64()?).ok()?;
+                Self::new(since_epoch, Some(written.clone()))
+            }
+        }
+    }
+}
+
+#[derive(Clone)]
 pub(super) enum Audience {
-    One(String),
-    Many(Vec<String>),
+    One(Span),
+    Many(Vec<Span>),
 }
 
 impl Audience {
-    pub(super) fn as_slice(&self) -> &[String] {
+    pub(super) fn as_slice(&self) -> &[Span] {
         match self {
             Self::One(one) => std::slice::from_ref(one),
             Self::Many(many) => many,
@@ -37,65 +85,53 @@ impl Audience {
     }
 }
 
-#[derive(Clone, Debug, Default, PartialEq)]
+/// The claims that are checked or have an accessor; strings lie in the text they were read from.
+#[derive(Clone, Default)]
 pub(in crate::jwt) struct Registered {
-    pub(in crate::jwt) iss: Option<String>,
-    pub(in crate::jwt) sub: Option<String>,
+    pub(super) iss: Option<Span>,
+    pub(super) sub: Option<Span>,
     pub(super) aud: Option<Audience>,
     pub(in crate::jwt) exp: Option<NumericDate>,
     pub(in crate::jwt) nbf: Option<NumericDate>,
     pub(in crate::jwt) iat: Option<NumericDate>,
-    pub(super) jti: Option<String>,
-    pub(super) scope: Option<String>,
+    pub(super) jti: Option<Span>,
+    pub(super) scope: Option<Span>,
 }
 
 /// A payload that was read.
-#[derive(Debug, Default, PartialEq)]
+#[derive(Default)]
 pub(super) struct Payload {
     pub(super) registered: Registered,
+    /// The strings of `registered`.
+    pub(super) text: String,
     pub(super) other: Map<String, Value>,
-    /// A claim that is not of its type.
-    fault: Option<&'static str>,
+    /// A claim that is not of its type; it is malformed and never taken for absent.
+    pub(super) fault: Option<&'static str>,
 }
 
 /// A member stands twice.
-pub(super) struct Twice;
+struct Twice;
 
 impl Payload {
-    /// Reads a payload; a claim of a wrong type is malformed and never taken for absent.
-    pub(super) fn read(json: &[u8]) -> Result<Self, JwtError> {
-        let text = str::from_utf8(json).map_err(|_| JwtErrorKind::ClaimsMalformed)?;
-        let payload = plain::read(text)
-            .or_else(|| Self::read_general(text))
-            .ok_or(JwtErrorKind::ClaimsMalformed)?;
-        match payload.fault {
-            Some(claim) => Err(JwtError::of_claim(JwtErrorKind::ClaimsMalformed, claim)),
-            None => Ok(payload),
-        }
-    }
-
     /// Reads whatever is a JSON object without duplicate members.
-    pub(super) fn read_general(text: &str) -> Option<Self> {
+    pub(super) fn read(text: &str) -> Option<Self> {
         json::read_as(text.as_bytes())
     }
 
     /// Puts a claim where it belongs.
-    pub(super) fn add<'n>(
-        &mut self,
-        name: impl Into<Cow<'n, str>>,
-        value: Value,
-    ) -> Result<(), Twice> {
-        let claims = &mut self.registered;
-        let name = name.into();
+    fn add(&mut self, name: Cow<'_, str>, value: Value) -> Result<(), Twice> {
+        let (claims, text) = (&mut self.registered, &mut self.text);
         let (name, placed) = match &*name {
-            "iss" => ("iss", place(&mut claims.iss, string(value))),
-            "sub" => ("sub", place(&mut claims.sub, string(value))),
-            "aud" => ("aud", place(&mut claims.aud, audience(value))),
-            "exp" => ("exp", place(&mut claims.exp, date(value))),
-            "nbf" => ("nbf", place(&mut claims.nbf, date(value))),
-            "iat" => ("iat", place(&mut claims.iat, date(value))),
-            "jti" => ("jti", place(&mut claims.jti, string(value))),
-            "scope" if value.is_string() => ("scope", place(&mut claims.scope, string(value))),
+            "iss" => ("iss", place(&mut claims.iss, string(text, &value))),
+            "sub" => ("sub", place(&mut claims.sub, string(text, &value))),
+            "aud" => ("aud", place(&mut claims.aud, audience(text, &value))),
+            "exp" => ("exp", place(&mut claims.exp, NumericDate::read(&value))),
+            "nbf" => ("nbf", place(&mut claims.nbf, NumericDate::read(&value))),
+            "iat" => ("iat", place(&mut claims.iat, NumericDate::read(&value))),
+            "jti" => ("jti", place(&mut claims.jti, string(text, &value))),
+            "scope" if value.is_string() => {
+                ("scope", place(&mut claims.scope, string(text, &value)))
+            }
             _ => match self.other.insert(name.into_owned(), value) {
                 None => return Ok(()),
                 Some(_) => return Err(Twice),
@@ -112,7 +148,7 @@ impl Payload {
     }
 
     /// The payload, when all its members were added.
-    pub(super) fn finish(self) -> Option<Self> {
+    fn finish(self) -> Option<Self> {
         // One of them is a string, the other is not.
         let has_two_scopes = self.registered.scope.is_some() && self.other.contains_key("scope");
         (!has_two_scopes).then_some(self)
@@ -162,36 +198,19 @@ fn place<T>(slot: &mut Option<T>, value: Option<T>) -> Placed {
     }
 }
 
-fn string(value: Value) -> Option<String> {
-    match value {
-        Value::String(text) => Some(text),
-        _ => None,
-    }
+fn string(text: &mut String, value: &Value) -> Option<Span> {
+    let start = text.len();
+    text.push_str(value.as_str()?);
+    Span::new(start, text.len())
 }
 
-fn audience(value: Value) -> Option<Audience> {
+fn audience(text: &mut String, value: &Value) -> Option<Audience> {
     match value {
         Value::Array(items) => items
-            .into_iter()
-            .map(string)
+            .iter()
+            .map(|item| string(text, item))
             .collect::<Option<_>>()
             .map(Audience::Many),
-        one => string(one).map(Audience::One),
+        one => string(text, one).map(Audience::One),
     }
-}
-
-/// RFC 7519 section 2, NumericDate: seconds since the epoch, with or without a fraction.
-fn date(value: Value) -> Option<NumericDate> {
-    let Value::Number(written) = value else {
-        return None;
-    };
-    let since_epoch = match written.as_u64() {
-        Some(seconds) => Duration::from_secs(seconds),
-        None => Duration::try_from_secs_f64(written.as_f64()?).ok()?,
-    };
-    let is_a_time = since_epoch <= Duration::from_secs(LAST_SECOND);
-    is_a_time.then_some(NumericDate {
-        since_epoch,
-        written,
-    })
 }
