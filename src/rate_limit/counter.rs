@@ -59,16 +59,6 @@ impl Counter {
         }
     }
 
-    /// Decides, and counts what is let in.
-    #[cfg(feature = "redis")]
-    pub(super) fn decide(&mut self, quota: &Quota, cost: u32, now: u64) -> Decision {
-        let decision = self.look(quota, cost, now);
-        if decision.allowed {
-            self.take(quota, cost, now);
-        }
-        decision
-    }
-
     /// Counts units for which there is room.
     pub(super) fn take(&mut self, quota: &Quota, cost: u32, now: u64) {
         match self {

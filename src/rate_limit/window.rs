@@ -58,17 +58,6 @@ impl SlidingWindow {
         }
     }
 
-    /// A window that holds these counts, the newest segment's first.
-    #[cfg(feature = "redis")]
-    pub(super) fn counted(newest: u64, counts: impl Iterator<Item = u32>) -> Self {
-        let mut window = Self::new();
-        window.newest = newest;
-        for (to, count) in window.counts.iter_mut().zip(counts) {
-            *to = count;
-        }
-        window
-    }
-
     /// Decides about a request of this cost, and counts it if it is let in.
     ///
     /// A cost of 0 asks without counting. A window belongs to one quota.

@@ -17,6 +17,8 @@ mod outcomes;
 mod quota;
 #[cfg(feature = "redis")]
 mod redis;
+#[cfg(feature = "redis")]
+mod redis_same;
 mod servers;
 mod several;
 mod stores;

@@ -1,7 +1,7 @@
 //! The limits in Redis: on servers of the tests' own, against memory and against a plain log.
 
 #[path = "../support/redis/mod.rs"]
-mod servers;
+pub(crate) mod servers;
 
 use std::{
     sync::{
@@ -24,7 +24,7 @@ use tokio::runtime::Runtime;
 use self::servers::{RedisCluster, RedisServer, eventually_async};
 use crate::support::{Door, after, from, hit_all, start};
 
-async fn now<T>(reply: Reply<T>) -> Result<T, StoreError> {
+pub(crate) async fn now<T>(reply: Reply<T>) -> Result<T, StoreError> {
     match reply {
         Reply::Ready(reply) => reply,
         Reply::Wait(reply) => reply.await,
@@ -36,7 +36,7 @@ fn limits(url: &str) -> RedisRateLimits {
 }
 
 /// Machines that run all tests at once are slow at times.
-fn patient(store: RedisStore) -> RedisRateLimits {
+pub(crate) fn patient(store: RedisStore) -> RedisRateLimits {
     RedisRateLimits::new(store)
         .deadline(Duration::from_secs(20))
         .unwrap()

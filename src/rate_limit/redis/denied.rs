@@ -1,72 +1,207 @@
-//! [`Denied`]: keys that are known to be refused.
+//! [`Denied`]: what is known to be refused.
 
-use std::{
-    collections::HashMap,
-    sync::{Arc, Mutex, PoisonError},
+use std::sync::{
+    Arc, Mutex, PoisonError,
+    atomic::{AtomicBool, AtomicU32, Ordering},
 };
 
-use crate::rate_limit::{Decision, Quota, SlidingWindow};
+use super::{
+    decide::{self, Seen},
+    group::Group,
+    time::{Now, ServerTime},
+};
+use crate::rate_limit::{Decisions, Hit, identity::Identity};
 
-/// More keys than this are not remembered: they are asked about.
-const MOST: usize = 16_384;
+/// Groups are remembered in so many places of so many; what finds all taken takes the one that is over first.
+const PLACES: usize = 4_096;
+const WAYS: usize = 4;
 
-/// What was seen of keys when they were refused, each until the segment is over in which it was seen: what
-/// was counted then still is, so what had no room then has none now.
-#[derive(Clone, Default)]
-pub(super) struct Denied(Arc<Mutex<HashMap<String, (u64, SlidingWindow)>>>);
+/// Changes of counts are noticed in so many places: two that share one are only asked about once more.
+const CHANGES: usize = 4_096;
+
+/// What was seen of limits when they refused, each until a segment leaves the view: until then what was
+/// counted still is, so what had no room has none.
+#[derive(Clone)]
+pub(super) struct Denied(Arc<Table>);
+
+struct Table {
+    places: Box<[Mutex<[Option<Entry>; WAYS]>]>,
+    changes: Box<[AtomicU32]>,
+    /// Whether anything was ever remembered, so that nothing is looked up before.
+    remembered: AtomicBool,
+}
+
+struct Entry {
+    group: Identity,
+    /// By the clock that decides.
+    from: u64,
+    until: u64,
+    limits: Box<[Known]>,
+}
+
+/// What was seen of a limit.
+pub(super) struct Known {
+    pub(super) seen: Seen,
+    pub(super) id: Identity,
+    /// The changes there were before.
+    pub(super) change: u32,
+}
+
+impl Default for Denied {
+    fn default() -> Self {
+        Self(Arc::new(Table {
+            places: (0..PLACES).map(|_| Mutex::default()).collect(),
+            changes: (0..CHANGES).map(|_| AtomicU32::new(0)).collect(),
+            remembered: AtomicBool::new(false),
+        }))
+    }
+}
 
 impl Denied {
-    /// Remembers what was seen.
-    pub(super) fn remember(&self, key: &str, quota: &Quota, seen: SlidingWindow, now: u64) {
-        let segment = quota.segment_nanos();
-        let until = (now / segment).saturating_add(1).saturating_mul(segment);
-        let mut denied = self.0.lock().unwrap_or_else(PoisonError::into_inner);
-        if denied.len() >= MOST {
-            denied.retain(|_, (until, _)| *until > now);
+    /// How often the counts of a limit have been changed by this process.
+    pub(super) fn change(&self, id: Identity) -> u32 {
+        self.at(id).load(Ordering::Acquire)
+    }
+
+    /// This process changes the counts of a limit.
+    pub(super) fn changed(&self, id: Identity) {
+        self.at(id).fetch_add(1, Ordering::AcqRel);
+    }
+
+    #[allow(clippy::cast_possible_truncation, reason = "any bits do")]
+    fn at(&self, id: Identity) -> &AtomicU32 {
+        &self.0.changes[id.spread() as usize % CHANGES]
+    }
+
+    #[allow(clippy::cast_possible_truncation, reason = "any bits do")]
+    fn place(&self, group: Identity) -> &Mutex<[Option<Entry>; WAYS]> {
+        &self.0.places[group.spread() as usize % PLACES]
+    }
+
+    /// Remembers what was seen of a group that refused.
+    pub(super) fn remember(
+        &self,
+        group: &Group,
+        limits: Box<[Known]>,
+        time: &ServerTime,
+        now: Now,
+    ) {
+        let (mut from, mut until) = (0, u64::MAX);
+        for limit in &group.limits {
+            let early = time.of_key(now, &limit.quota, limit.id).early;
+            let segment = limit.quota.segment_nanos();
+            from = from.max(early / segment * segment);
+            until = until.min((early / segment).saturating_add(1).saturating_mul(segment));
         }
-        if denied.len() < MOST {
-            denied.insert(key.to_owned(), (until, seen));
+        let entry = Entry {
+            group: group.id,
+            from,
+            until,
+            limits,
+        };
+        let place = self.place(group.id);
+        let mut ways = place.lock().unwrap_or_else(PoisonError::into_inner);
+        let same = |way: &Option<Entry>| way.as_ref().is_some_and(|way| way.group == group.id);
+        let at = ways.iter().position(same).or_else(|| {
+            let until = |way: &Option<Entry>| way.as_ref().map_or(0, |way| way.until);
+            (0..WAYS).min_by_key(|at| until(&ways[*at]))
+        });
+        if let Some(way) = at.and_then(|at| ways.get_mut(at)) {
+            *way = Some(entry);
         }
+        self.0.remembered.store(true, Ordering::Release);
     }
 
     /// The refusal, if there is no doubt about it.
-    pub(super) fn look(&self, key: &str, quota: &Quota, cost: u32, now: u64) -> Option<Decision> {
-        let mut denied = self.0.lock().unwrap_or_else(PoisonError::into_inner);
-        let (until, seen) = denied.get(key)?;
-        // A time before the segment is one of a caller's clock that was set.
-        if now >= *until || until - now > quota.segment_nanos() {
-            denied.remove(key);
+    pub(super) fn look(
+        &self,
+        group: Identity,
+        hits: &[Hit<'_>],
+        time: &ServerTime,
+        now: Now,
+    ) -> Option<Decisions> {
+        if !self.0.remembered.load(Ordering::Acquire) {
             return None;
         }
-        let decision = seen.clone().look(quota, cost, now);
-        (!decision.allowed).then_some(decision)
-    }
-
-    /// Forgets a key.
-    pub(super) fn forget(&self, key: &str) {
-        let mut denied = self.0.lock().unwrap_or_else(PoisonError::into_inner);
-        denied.remove(key);
+        let place = self.place(group);
+        let mut ways = place.lock().unwrap_or_else(PoisonError::into_inner);
+        let way = ways
+            .iter_mut()
+            .find(|way| way.as_ref().is_some_and(|way| way.group == group))?;
+        let entry = way.as_mut()?;
+        let holds = entry.limits.len() == hits.len()
+            && entry.limits.iter().zip(hits).all(|(known, hit)| {
+                let early = time.of_key(now, hit.quota(), known.id).early;
+                // A time before that is one of a clock that was set.
+                (entry.from..entry.until).contains(&early) && self.change(known.id) == known.change
+            });
+        if !holds {
+            *way = None;
+            return None;
+        }
+        decide::refused(&mut entry.limits, hits, time, now)
     }
 }
 
 #[cfg(test)]
 mod tests {
+    use std::time::Duration;
+
     use super::*;
+    use crate::{
+        rate_limit::{
+            Quota,
+            identity::Identities,
+            redis::{
+                group::group_identity,
+                time::Times,
+                view::{Span, View},
+            },
+        },
+        store::RedisStore,
+    };
 
     #[test]
-    fn what_is_remembered_is_bounded_and_over_with_its_segment() {
-        let (denied, quota) = (Denied::default(), Quota::per_second(1).segments(1));
-        let full = SlidingWindow::counted(0, [1, 0].into_iter());
-        for key in 0..MOST + 10 {
-            denied.remember(&key.to_string(), &quota, full.clone(), 5);
-        }
-        assert!(denied.look("0", &quota, 1, 6).is_some());
-        assert!(denied.look("0", &quota, 0, 6).is_none());
-        assert!(denied.look(&MOST.to_string(), &quota, 1, 6).is_none());
-        assert!(denied.look("0", &quota, 1, 1_000_000_000).is_none());
-        for key in ["new", "newer"] {
-            denied.remember(key, &quota, full.clone(), 1_000_000_001);
-        }
-        assert!(denied.0.lock().unwrap().len() < MOST);
+    fn what_is_remembered_is_bounded_and_over_with_its_segment_or_a_change() {
+        let store = RedisStore::new("redis://localhost").unwrap();
+        let (denied, identities) = (Denied::default(), Identities::new());
+        let (quota, time) = (Quota::per_second(1).segments(1), ServerTime::the_callers());
+        let at = |nanos| time.known(nanos).unwrap();
+        let remember = |key: u64| {
+            let bytes = key.to_le_bytes();
+            let hits = [Hit::new(&bytes, quota, 1)];
+            let id = group_identity(&identities, &hits);
+            let group = Group::new(id, &identities, &store, &hits);
+            let span = Span::of(&quota, &Times::exactly(5_000_000_005));
+            let mut seen = View::empty(span);
+            seen.add(span.place, 1);
+            let known = Known {
+                seen: Seen::Window(seen),
+                id: group.id,
+                change: denied.change(group.id),
+            };
+            denied.remember(&group, Box::new([known]), &time, at(5_000_000_005));
+            group.id
+        };
+        let look = |id, cost, nanos| {
+            let hits = [Hit::new(b"", quota, cost)];
+            denied.look(id, &hits, &time, at(nanos))
+        };
+        let id = remember(0);
+        let refused = look(id, 1, 5_000_000_006).unwrap();
+        let after = Duration::from_nanos(1_999_999_994);
+        assert_eq!(refused.retry_after(), Some(after));
+        assert!(look(id, 0, 5_000_000_006).is_none());
+        denied.changed(id);
+        assert!(look(id, 1, 5_000_000_006).is_none());
+        let id = remember(0);
+        assert!(look(id, 1, 6_000_000_000).is_none());
+        let id = remember(0);
+        assert!(look(id, 1, 4_999_999_999).is_none());
+
+        let ids: Vec<_> = (0..40_000).map(remember).collect();
+        let known = |id: &&Identity| look(**id, 1, 5_000_000_006).is_some();
+        let known = ids.iter().filter(known).count();
+        assert!((PLACES..=PLACES * WAYS).contains(&known), "{known}");
     }
 }

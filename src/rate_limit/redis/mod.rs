@@ -16,13 +16,19 @@
 //! They are read, decided about here, and written if they are still as they were read, or else once more:
 //! two exchanges. They are meant for small limits.
 
+mod behind;
 mod breaker;
 mod coalesce;
+mod decide;
 mod denied;
 mod expiring;
+mod group;
 mod state;
 mod time;
 mod trip;
+mod verbs;
+mod view;
+mod wire;
 
 use std::{
     fmt,
@@ -30,15 +36,20 @@ use std::{
     time::{Duration, SystemTime},
 };
 
-use tokio::{runtime::Handle, time::timeout};
+use tokio::runtime::Handle;
 
 use self::{
-    breaker::Breaker, coalesce::Coalescer, denied::Denied, expiring::Expiring, time::ServerTime,
+    breaker::Breaker,
+    coalesce::{Coalescer, Joined, OnTheWay},
+    denied::Denied,
+    expiring::Expiring,
+    group::{Costs, Group, Limit, group_identity},
+    time::{Now, ServerTime},
 };
-use super::{Algorithm, Decision, Decisions, Hit, Quota, RateLimitStore, window::nanos};
+use super::{Decisions, Hit, Quota, RateLimitStore, identity::Identities, window::nanos};
 use crate::{
     config::ConfigError,
-    store::{Call, Key, RedisStore, Reply, StoreError, StoreErrorKind},
+    store::{Call, RedisStore, Reply, StoreError, StoreErrorKind},
 };
 
 const DEADLINE: Duration = Duration::from_millis(50);
@@ -73,6 +84,7 @@ pub struct RedisRateLimits(Arc<Inner>);
 #[derive(Clone)]
 struct Inner {
     store: RedisStore,
+    identities: Arc<Identities>,
     deadline: Duration,
     time: ServerTime,
     denies: bool,
@@ -82,29 +94,21 @@ struct Inner {
     breaker: Breaker,
 }
 
-/// One limit, named in Redis.
-#[derive(Clone, Debug)]
-struct Asked {
-    quota: Quota,
-    cost: u32,
-    /// The name, and it as text, to which more is appended.
-    name: Key,
-    key: String,
-}
-
 impl RedisRateLimits {
     /// Counts in this store.
     #[must_use]
     pub fn new(store: RedisStore) -> Self {
+        let breaker = Breaker::of(&store);
         Self(Arc::new(Inner {
-            breaker: Breaker::of(&store),
             store,
+            identities: Arc::new(Identities::new()),
             deadline: DEADLINE,
             time: ServerTime::default(),
             denies: true,
             denied: Denied::default(),
             expiring: Expiring::default(),
             coalescer: Coalescer::default(),
+            breaker,
         }))
     }
 
@@ -156,68 +160,93 @@ impl RateLimitStore for RedisRateLimits {
         if hits.is_empty() {
             return Reply::Ready(Err(StoreError::new(StoreErrorKind::Corrupt)));
         }
-        let now = nanos(now);
-        let asked: Vec<_> = hits.iter().map(|hit| self.0.asked(hit)).collect();
-        if let ([one], Some(now)) = (&asked[..], self.0.time.known(now))
-            && let Some(refused) = self.0.refused_without_asking(one, now)
+        let (inner, callers) = (&self.0, nanos(now));
+        let id = group_identity(&inner.identities, hits);
+        if inner.denies
+            && let Some(now) = inner.time.known(callers)
+            && let Some(refused) = inner.denied.look(id, hits, &inner.time, now)
         {
-            return Reply::Ready(Ok(Decisions::one(refused)));
+            return Reply::Ready(Ok(refused));
         }
-        let keys = || asked.iter().map(|hit| hit.key.clone()).collect();
-        if self.0.breaker.refuses(keys) {
+        let names = || {
+            let limits = hits
+                .iter()
+                .map(|hit| Limit::of(&inner.identities, &inner.store, hit));
+            limits.map(|limit| limit.name).collect()
+        };
+        if inner.breaker.refuses(names) {
             return Reply::Ready(Err(StoreError::new(StoreErrorKind::Unreachable)));
         }
-        let inner = Arc::clone(&self.0);
+        // It takes its place among those who wait at once, and is first only if nobody is on the way.
+        let joined = if group::is_shared(hits) {
+            inner.coalescer.join(id, Costs::of(hits), callers)
+        } else {
+            Joined::First(coalesce::ALONE)
+        };
+        let ticket = match joined {
+            Joined::First(ticket) => ticket,
+            Joined::Waits(waits) => {
+                let inner = Arc::clone(inner);
+                return Reply::Wait(Box::pin(async move {
+                    inner.coalescer.watch(inner.deadline);
+                    let lost = |_| StoreError::new(StoreErrorKind::Unreachable);
+                    waits.await.map_err(lost)?
+                }));
+            }
+        };
+        let group = Group::new(id, &inner.identities, &inner.store, hits);
+        let on_the_way = OnTheWay {
+            inner: Arc::clone(inner),
+            group: Arc::new(group),
+            ticket,
+        };
+        let costs = Costs::of(hits);
         Reply::Wait(Box::pin(async move {
-            let guard = inner
-                .breaker
-                .ask(asked.iter().map(|hit| hit.key.as_str()))?;
-            // All of it together; each exchange by itself has this deadline, too.
-            let deciding = timeout(inner.deadline, inner.decide(asked, now));
-            let late = |_| StoreError::new(StoreErrorKind::Timeout);
-            let answer = deciding.await.map_err(late).and_then(|answer| answer);
-            guard.heard(&answer);
-            answer
+            let OnTheWay { inner, group, .. } = &on_the_way;
+            let requests = [costs.as_slice()];
+            let decisions = inner.ask(group, &requests, callers, inner.deadline).await?;
+            let corrupt = || StoreError::new(StoreErrorKind::Corrupt);
+            decisions.into_iter().next().ok_or_else(corrupt)
         }))
     }
 
     fn refund(&self, hits: &[Hit<'_>], counted: SystemTime, now: SystemTime) -> Reply<()> {
         let age = nanos(now).saturating_sub(nanos(counted));
-        self.background(hits, nanos(now), move |inner, hit, now| async move {
-            inner.refund(&hit, now.saturating_sub(age), now).await
+        self.background(hits, nanos(now), move |inner, limit, cost, now| async move {
+            inner.refund(&limit, cost, age, now).await
         })
     }
 
     fn charge(&self, hits: &[Hit<'_>], now: SystemTime) -> Reply<()> {
-        self.background(hits, nanos(now), |inner, hit, now| async move {
-            inner.charge(&hit, now).await
+        self.background(hits, nanos(now), |inner, limit, cost, now| async move {
+            inner.charge(&limit, cost, now).await
         })
     }
 
     fn reset(&self, key: &[u8], quota: &Quota) -> Reply<()> {
-        let hit = Hit::new(key, *quota, 0);
+        let hit = Hit::new(key, *quota, 1);
         let last = self.0.time.last();
-        self.background(&[hit], last, |inner, hit, now| async move {
-            inner.reset(&hit, now).await
+        self.background(&[hit], last, |inner, limit, _, now| async move {
+            inner.reset(&limit, now).await
         })
     }
 
     fn block(&self, key: &[u8], quota: &Quota, until: SystemTime, now: SystemTime) -> Reply<()> {
         let span = Duration::from_nanos(nanos(until).saturating_sub(nanos(now)));
-        let hit = Hit::new(key, *quota, 0);
-        self.background(&[hit], nanos(now), move |inner, hit, _| async move {
-            inner.block(&hit, span).await
+        let hit = Hit::new(key, *quota, 1);
+        self.background(&[hit], nanos(now), move |inner, limit, _, now| async move {
+            inner.block(&limit, span, now).await
         })
     }
 }
 
 impl RedisRateLimits {
-    /// Does something for each hit, whether or not anybody waits for it.
+    /// Does something for each hit that costs anything, whether or not anybody waits for it.
     fn background<F>(
         &self,
         hits: &[Hit<'_>],
         now: u64,
-        work: impl Fn(Arc<Inner>, Asked, u64) -> F + Send + 'static,
+        work: impl Fn(Arc<Inner>, Arc<Limit>, u32, Now) -> F + Send + 'static,
     ) -> Reply<()>
     where
         F: Future<Output = Result<(), StoreError>> + Send + 'static,
@@ -225,12 +254,22 @@ impl RedisRateLimits {
         let Ok(runtime) = Handle::try_current() else {
             return Reply::Ready(Err(StoreError::new(StoreErrorKind::Unreachable)));
         };
-        let hits: Vec<_> = hits.iter().map(|hit| self.0.asked(hit)).collect();
+        let hits = hits.iter().filter(|hit| hit.cost() > 0);
+        let hits: Vec<_> = hits
+            .map(|hit| {
+                let limit = Limit::of(&self.0.identities, &self.0.store, hit);
+                (Arc::new(limit), hit.cost())
+            })
+            .collect();
         let inner = Arc::clone(&self.0);
         let running = runtime.spawn(async move {
-            let now = inner.now(now).await?;
-            for hit in hits {
-                work(Arc::clone(&inner), hit, now).await?;
+            let now = inner.now(now, inner.deadline).await?;
+            for (limit, cost) in hits {
+                // What was seen before is not what is there now, nor is what is seen meanwhile.
+                inner.denied.changed(limit.id);
+                let done = work(Arc::clone(&inner), Arc::clone(&limit), cost, now).await;
+                inner.denied.changed(limit.id);
+                done?;
             }
             Ok(())
         });
@@ -242,113 +281,10 @@ impl RedisRateLimits {
 }
 
 impl Inner {
-    fn asked(&self, hit: &Hit<'_>) -> Asked {
-        let quota = *hit.quota();
-        let fingerprint = quota.fingerprint().to_be_bytes();
-        let tag = fingerprint.iter().fold(String::new(), |mut text, byte| {
-            use fmt::Write;
-            // Writing into a string cannot fail.
-            let _ = write!(text, "{byte:02x}");
-            text
-        });
-        let name = self.store.key("rate", &[tag.as_bytes(), hit.key()]);
-        Asked {
-            quota,
-            cost: hit.cost(),
-            key: name.as_str().to_owned(),
-            name,
-        }
+    async fn now(&self, callers: u64, left: Duration) -> Result<Now, StoreError> {
+        let call = Call::idempotent().within(left);
+        self.time.now(callers, &self.store, call).await
     }
-
-    fn call(&self) -> Call {
-        // Sent twice, it would count twice.
-        Call::once().within(self.deadline)
-    }
-
-    async fn now(&self, callers: u64) -> Result<u64, StoreError> {
-        self.time.now(callers, &self.store, self.call()).await
-    }
-
-    fn refused_without_asking(&self, hit: &Asked, now: u64) -> Option<Decision> {
-        self.denies
-            .then(|| self.denied.look(&hit.key, &hit.quota, hit.cost, now))?
-    }
-
-    async fn decide(
-        self: &Arc<Self>,
-        asked: Vec<Asked>,
-        now: u64,
-    ) -> Result<Decisions, StoreError> {
-        let now = self.now(now).await?;
-        if let [one] = &asked[..] {
-            if let Some(refused) = self.refused_without_asking(one, now) {
-                return Ok(Decisions::one(refused));
-            }
-            return self.decide_one(one, now).await.map(Decisions::one);
-        }
-        self.decide_all(&asked, now).await
-    }
-
-    async fn decide_one(self: &Arc<Self>, hit: &Asked, now: u64) -> Result<Decision, StoreError> {
-        if hit.cost > hit.quota.burst_size() || hit.cost == 0 {
-            return self.look(hit, now).await;
-        }
-        if hit.quota.algorithm() != Algorithm::SlidingWindow {
-            let counted = self.update(hit, |counter| counter.decide(&hit.quota, hit.cost, now));
-            return counted.await;
-        }
-        self.coalescer.decide(self, hit, now).await
-    }
-
-    /// Decides about several, each on its own key and all at once; gives everything back if one refuses.
-    async fn decide_all(
-        self: &Arc<Self>,
-        asked: &[Asked],
-        now: u64,
-    ) -> Result<Decisions, StoreError> {
-        let mut running = Vec::with_capacity(asked.len());
-        for hit in asked {
-            let (inner, hit) = (Arc::clone(self), hit.clone());
-            running.push(tokio::spawn(
-                async move { inner.decide_one(&hit, now).await },
-            ));
-        }
-        let mut answers = Vec::with_capacity(asked.len());
-        for one in running {
-            let lost = |_| StoreError::new(StoreErrorKind::Unreachable);
-            answers.push(one.await.map_err(lost).and_then(|answer| answer));
-        }
-        let passed = |answer: &Result<Decision, _>| matches!(answer, Ok(one) if one.allowed);
-        if answers.iter().all(passed) {
-            return collect(answers.into_iter());
-        }
-        for (hit, answer) in asked.iter().zip(&mut answers) {
-            if let Ok(decision) = answer
-                && decision.allowed
-            {
-                if hit.cost > 0 {
-                    self.refund(hit, now, now).await?;
-                }
-                let idle = Asked {
-                    cost: 0,
-                    ..hit.clone()
-                };
-                *answer = self.look(&idle, now).await;
-            }
-        }
-        collect(answers.into_iter())
-    }
-}
-
-fn collect(
-    mut answers: impl Iterator<Item = Result<Decision, StoreError>>,
-) -> Result<Decisions, StoreError> {
-    let corrupt = || StoreError::new(StoreErrorKind::Corrupt);
-    let first = answers.next().ok_or_else(corrupt)??;
-    Ok(Decisions::several(
-        first,
-        answers.collect::<Result<_, _>>()?,
-    ))
 }
 
 impl fmt::Debug for RedisRateLimits {

@@ -1,8 +1,15 @@
-//! [`ServerTime`]: the clock of Redis, as seen from here.
+//! [`ServerTime`]: the clock of Redis, as seen from here, and how far that may be off.
+//!
+//! The server is asked for its time now and then. Its answer was true at some time between asking and
+//! hearing, so it is off by at most half of that, and by what the monotonic clock of this machine drifts
+//! from it since. Between two answers the more certain one is kept, so a slow answer spoils nothing; an
+//! answer that the one before cannot be reconciled with says that the server's clock was set, or that
+//! another server has taken over, and is believed at once.
 
 use std::{
+    collections::HashMap,
     sync::{
-        Arc, Mutex, PoisonError,
+        Arc, LazyLock, Mutex, PoisonError, RwLock,
         atomic::{AtomicBool, AtomicU64, Ordering},
     },
     time::{Duration, Instant},
@@ -10,26 +17,168 @@ use std::{
 
 use tokio::runtime::Handle;
 
-use crate::store::{Call, RedisStore, StoreError};
+use crate::{
+    rate_limit::{Algorithm, Quota, identity::Identity, window::is_beyond_belief},
+    store::{Call, RedisStore, Script, StoreError},
+};
 
 /// After so long the server is asked again, while nobody waits.
-const FRESH: Duration = Duration::from_secs(5);
+const FRESH: Duration = Duration::from_secs(1);
+
+/// The same, where the answer was slow.
+const UNCERTAIN: Duration = Duration::from_millis(100);
+
+/// An answer that came sooner is as good as they get, in nanoseconds.
+const GOOD: u64 = 500_000;
 
 /// After so long without an answer nothing is decided before there is one.
-const TRUSTED: Duration = Duration::from_secs(60);
+const TRUSTED: Duration = Duration::from_secs(180);
+
+/// How much two clocks drift apart at most: one part in so many, which is as fast as NTP makes a clock run.
+const DRIFT: u64 = 2_000;
+
+/// More is not allowed for, in nanoseconds: a server that takes a fifth of a second to say what time it is.
+pub(super) const MOST_UNCERTAIN: u64 = 100_000_000;
+
+/// So long a request may be on its way back to whoever asked, without leaving the window that it is counted
+/// in, in nanoseconds.
+const GRACE: u64 = 5_000_000;
+
+/// Callers whose time is gone by are remembered for so many keys.
+const MOST_TRACKED: usize = 65_536;
+
+/// What time it is: between `early` and `late`.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) struct Times {
+    /// What the times that callers are told are counted from.
+    pub(super) asked: u64,
+    pub(super) early: u64,
+    pub(super) late: u64,
+}
+
+impl Times {
+    /// At exactly this time.
+    pub(super) const fn exactly(now: u64) -> Self {
+        Self {
+            asked: now,
+            early: now,
+            late: now,
+        }
+    }
+}
+
+/// A time, and by how much it may be off, in nanoseconds.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) struct Now {
+    pub(super) time: u64,
+    error: u64,
+    callers: bool,
+}
+
+impl Now {
+    /// The same for a quota. Whoever counts exactly, or keeps a pace, needs no grace.
+    pub(super) fn times(self, quota: &Quota) -> Times {
+        if self.callers {
+            return Times::exactly(self.time);
+        }
+        let grace = GRACE.min(quota.segment_nanos() / 8);
+        let early = self.time.saturating_sub(self.error).saturating_sub(grace);
+        Times {
+            asked: early,
+            early,
+            late: self.time.saturating_add(self.error),
+        }
+    }
+
+    /// Between when and when something was counted that took a caller at most so long, and that was asked for
+    /// so long ago.
+    pub(super) fn ago(self, age: u64, took: Duration) -> (u64, u64) {
+        let counted = self.time.saturating_sub(age);
+        let from = counted.saturating_sub(self.error);
+        if self.callers {
+            return (counted, counted);
+        }
+        let to = counted
+            .saturating_add(self.error)
+            .saturating_add(nanos(took));
+        (from, to.min(self.time))
+    }
+
+    /// The same so much later.
+    pub(super) fn later(self, by: Duration) -> Self {
+        if self.callers {
+            return self;
+        }
+        Self {
+            time: self.time.saturating_add(nanos(by)),
+            ..self
+        }
+    }
+}
 
 /// The server's time, asked for now and then and counted on with the monotonic clock.
 #[derive(Clone, Default)]
 pub(super) struct ServerTime {
-    /// What the last caller said, if callers' times are taken instead.
-    callers: Option<Arc<AtomicU64>>,
+    /// What the callers said, if their times are taken instead.
+    callers: Option<Arc<Callers>>,
     said: Arc<Said>,
 }
 
 #[derive(Default)]
+struct Callers {
+    last: AtomicU64,
+    /// The latest time that each key was looked at.
+    keys: Mutex<HashMap<(u64, u64), u64>>,
+}
+
+#[derive(Default)]
 struct Said {
-    last: Mutex<Option<(Instant, u64)>>,
+    best: RwLock<Option<Sample>>,
+    /// When it is to be asked again, by its own clock.
+    due: AtomicU64,
     asking: AtomicBool,
+    first: tokio::sync::Mutex<()>,
+}
+
+/// What the server said.
+#[derive(Clone, Copy, Debug)]
+struct Sample {
+    heard: Instant,
+    /// When it was heard, by the server's clock.
+    time: u64,
+    error: u64,
+}
+
+impl Sample {
+    fn new(time: u64, asked: Instant, heard: Instant) -> Self {
+        let took = nanos(heard - asked);
+        Self {
+            heard,
+            time: time.saturating_add(took / 2),
+            // The server tells whole microseconds.
+            error: (took / 2).saturating_add(1_000),
+        }
+    }
+
+    fn now(&self, at: Instant) -> Now {
+        let since = nanos(at.saturating_duration_since(self.heard));
+        Now {
+            time: self.time.saturating_add(since),
+            error: self.error.saturating_add(since / DRIFT).min(MOST_UNCERTAIN),
+            callers: false,
+        }
+    }
+
+    /// The better one of two, this being the newer.
+    fn or(self, before: Self) -> Self {
+        let (old, new) = (before.now(self.heard), self.now(self.heard));
+        let agree = old.time.abs_diff(new.time) <= old.error.saturating_add(new.error);
+        if agree && old.error < new.error {
+            before
+        } else {
+            self
+        }
+    }
 }
 
 impl ServerTime {
@@ -42,19 +191,76 @@ impl ServerTime {
     }
 
     /// The time, if it is known without asking.
-    pub(super) fn known(&self, callers: u64) -> Option<u64> {
-        if let Some(last) = &self.callers {
-            last.store(callers, Ordering::Relaxed);
-            return Some(callers);
+    pub(super) fn known(&self, callers: u64) -> Option<Now> {
+        if let Some(said) = &self.callers {
+            said.last.store(callers, Ordering::Relaxed);
+            return Some(Now {
+                time: callers,
+                error: 0,
+                callers: true,
+            });
         }
-        let (at, time) = self.said.last().filter(|(at, _)| at.elapsed() < TRUSTED)?;
-        Some(counted_on(at, time))
+        let best = self.said.best()?;
+        let at = Instant::now();
+        (at.saturating_duration_since(best.heard) < TRUSTED).then(|| best.now(at))
     }
 
     /// What a caller who names no time may go by; it is not heeded if the server's time is.
     pub(super) fn last(&self) -> u64 {
-        let last = self.callers.as_ref();
-        last.map_or(0, |last| last.load(Ordering::Relaxed))
+        let said = self.callers.as_ref();
+        said.map_or(0, |said| said.last.load(Ordering::Relaxed))
+    }
+
+    /// The times for a key. In memory, a key's time does not go back; where callers' times are gone by,
+    /// neither does it here.
+    pub(super) fn of_key(&self, now: Now, quota: &Quota, key: Identity) -> Times {
+        let times = now.times(quota);
+        let Some(said) = &self.callers else {
+            return times;
+        };
+        let mut keys = said.keys.lock().unwrap_or_else(PoisonError::into_inner);
+        let Some(latest) = keys.get_mut(&(key.first, key.second)) else {
+            return times;
+        };
+        let ahead = latest.saturating_sub(now.time);
+        if *latest < now.time || is_beyond_belief(quota, ahead) {
+            *latest = now.time;
+        }
+        // A segment stays the newest; of a log, it is what has left that stays away.
+        let window = quota.algorithm() == Algorithm::SlidingWindow;
+        Times {
+            early: *latest,
+            late: if window { *latest } else { times.late },
+            ..times
+        }
+    }
+
+    /// The times at which something was counted that is given back. That it is does not make it later.
+    pub(super) fn of_counted(&self, now: Now, quota: &Quota, key: Identity) -> Times {
+        let Some(said) = &self.callers else {
+            return now.times(quota);
+        };
+        let mut keys = said.keys.lock().unwrap_or_else(PoisonError::into_inner);
+        Times::exactly(*keys.entry((key.first, key.second)).or_insert(0))
+    }
+
+    /// A key is counted under from this time on.
+    pub(super) fn track(&self, now: Now, key: Identity) {
+        if let Some(said) = &self.callers {
+            let mut keys = said.keys.lock().unwrap_or_else(PoisonError::into_inner);
+            if keys.len() >= MOST_TRACKED {
+                keys.clear();
+            }
+            keys.entry((key.first, key.second)).or_insert(now.time);
+        }
+    }
+
+    /// A key is forgotten.
+    pub(super) fn forget(&self, key: Identity) {
+        if let Some(said) = &self.callers {
+            let mut keys = said.keys.lock().unwrap_or_else(PoisonError::into_inner);
+            keys.remove(&(key.first, key.second));
+        }
     }
 
     /// The time, asked for if it must be.
@@ -63,44 +269,128 @@ impl ServerTime {
         callers: u64,
         store: &RedisStore,
         call: Call,
-    ) -> Result<u64, StoreError> {
+    ) -> Result<Now, StoreError> {
         let Some(known) = self.known(callers) else {
-            return self.said.ask(store, call).await;
+            // All who come first wait for one answer.
+            let _first = self.said.first.lock().await;
+            if let Some(known) = self.known(callers) {
+                return Ok(known);
+            }
+            self.said.ask(store, call).await?;
+            let unknown = || StoreError::new(crate::store::StoreErrorKind::Unreachable);
+            return self.known(callers).ok_or_else(unknown);
         };
-        let stale = |(at, _): (Instant, u64)| at.elapsed() >= FRESH;
-        if self.callers.is_none()
-            && self.said.last().is_some_and(stale)
-            && !self.said.asking.swap(true, Ordering::AcqRel)
-            && let Ok(runtime) = Handle::try_current()
-        {
-            let (said, store) = (Arc::clone(&self.said), store.clone());
-            runtime.spawn(async move {
-                // If it fails, what was said before is trusted for a while.
-                let _ = said.ask(&store, call).await;
-                said.asking.store(false, Ordering::Release);
-            });
+        if self.callers.is_none() {
+            self.refresh(known, store, call);
         }
         Ok(known)
+    }
+
+    /// Asks again, if it is time to, while nobody waits.
+    fn refresh(&self, known: Now, store: &RedisStore, call: Call) {
+        let due = self.said.due.load(Ordering::Relaxed);
+        // Far ahead is a clock that was set back.
+        if known.time < due && due - known.time <= nanos(FRESH) {
+            return;
+        }
+        if self.said.asking.swap(true, Ordering::AcqRel) {
+            return;
+        }
+        let (said, store) = (Arc::clone(&self.said), store.clone());
+        let asking = async move {
+            if said.ask(&store, call).await.is_err() {
+                // What was said before is trusted for a while.
+                let again = known.time.saturating_add(nanos(UNCERTAIN));
+                said.due.store(again, Ordering::Relaxed);
+            }
+            said.asking.store(false, Ordering::Release);
+        };
+        match Handle::try_current() {
+            Ok(runtime) => drop(runtime.spawn(asking)),
+            Err(_) => self.said.asking.store(false, Ordering::Release),
+        }
     }
 }
 
 impl Said {
-    fn last(&self) -> Option<(Instant, u64)> {
-        *self.last.lock().unwrap_or_else(PoisonError::into_inner)
+    fn best(&self) -> Option<Sample> {
+        *self.best.read().unwrap_or_else(PoisonError::into_inner)
     }
 
-    async fn ask(&self, store: &RedisStore, call: Call) -> Result<u64, StoreError> {
+    async fn ask(&self, store: &RedisStore, call: Call) -> Result<(), StoreError> {
         let asked = Instant::now();
-        let (seconds, micros): (u64, u64) = store.command(&redis::cmd("TIME"), call).await?;
-        // It was that time some time between asking and hearing: taken for the middle.
-        let at = asked + asked.elapsed() / 2;
-        let time = seconds.saturating_mul(1_000_000_000) + micros.saturating_mul(1_000);
-        *self.last.lock().unwrap_or_else(PoisonError::into_inner) = Some((at, time));
-        Ok(counted_on(at, time))
+        let (seconds, micros): (u64, u64) = if store.is_cluster() {
+            // Its nodes have a clock each. All processes ask the one that this key belongs to.
+            let key = store.key("rate", &[b"clock"]);
+            store.script(&TIME, &[&key], &[] as &[u8; 0], call).await?
+        } else {
+            store.command(&redis::cmd("TIME"), call).await?
+        };
+        let time = seconds
+            .saturating_mul(1_000_000_000)
+            .saturating_add(micros.saturating_mul(1_000));
+        let sample = Sample::new(time, asked, Instant::now());
+        let mut best = self.best.write().unwrap_or_else(PoisonError::into_inner);
+        let better = best.map_or(sample, |before| sample.or(before));
+        *best = Some(better);
+        let pause = if better.error <= GOOD {
+            FRESH
+        } else {
+            UNCERTAIN
+        };
+        let now = better.now(Instant::now()).time;
+        self.due
+            .store(now.saturating_add(nanos(pause)), Ordering::Relaxed);
+        Ok(())
     }
 }
 
-fn counted_on(at: Instant, time: u64) -> u64 {
-    let since = u64::try_from(at.elapsed().as_nanos()).unwrap_or(u64::MAX);
-    time.saturating_add(since)
+fn nanos(span: Duration) -> u64 {
+    u64::try_from(span.as_nanos()).unwrap_or(u64::MAX)
+}
+
+// A text and its digest; no state.
+static TIME: LazyLock<Script> = LazyLock::new(|| Script::new("return redis.call('TIME')"));
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const SECOND: u64 = 1_000_000_000;
+
+    fn heard(at: Instant, after: Duration, took: Duration, time: u64) -> Sample {
+        Sample::new(time, at + after, at + after + took)
+    }
+
+    #[test]
+    fn a_slow_answer_spoils_nothing_and_a_clock_that_was_set_is_believed() {
+        let (at, micro) = (Instant::now(), Duration::from_micros(1));
+        let quick = heard(at, Duration::ZERO, 100 * micro, 1_000 * SECOND);
+        assert_eq!((quick.time, quick.error), (1_000 * SECOND + 50_000, 51_000));
+        // A second later, an answer that took 40 ms.
+        let second = Duration::from_secs(1);
+        let slow = heard(at, second, 40_000 * micro, 1_001 * SECOND + 100_000);
+        let kept = slow.or(quick);
+        assert_eq!(kept.error, quick.error);
+        // As uncertain as the drift has made the first one, a quick answer replaces it.
+        let next = heard(at, second, 120 * micro, 1_001 * SECOND);
+        assert_eq!(next.or(quick).time, next.time);
+        for set in [400 * SECOND, 1_700 * SECOND, 1_000 * SECOND + 900_000_000] {
+            let set = heard(at, second, 40_000 * micro, set);
+            assert_eq!(set.or(quick).time, set.time);
+        }
+    }
+
+    #[test]
+    fn the_time_is_between_early_and_late_and_what_is_unknown_grows() {
+        let at = Instant::now();
+        let sample = heard(at, Duration::ZERO, Duration::from_micros(200), 50 * SECOND);
+        let minute = sample.now(at + Duration::from_secs(60));
+        assert!(minute.error >= 30_000_000);
+        let quota = Quota::per_second(10);
+        let times = minute.times(&quota);
+        assert!(times.early < 110 * SECOND && 110 * SECOND < times.late);
+        let long = sample.now(at + Duration::from_secs(6_000));
+        assert_eq!(long.error, MOST_UNCERTAIN);
+    }
 }

@@ -1,279 +1,306 @@
-//! One exchange about a window: an increment of the newest count, and a read of the others in view.
+//! One exchange about requests under the same limits.
 
-use std::time::Duration;
+use std::{
+    future::poll_fn,
+    pin::Pin,
+    sync::Arc,
+    task::Poll,
+    time::{Duration, Instant},
+};
 
 use redis::{Pipeline, Value};
 
-use super::{Asked, Inner};
+use super::{
+    Inner,
+    decide::{Deciding, Seen},
+    group::{Group, Limit},
+    time::{Now, Times},
+    wire::{Counted, Placed, corrupt, expire_all},
+};
 use crate::{
-    rate_limit::{Algorithm, Decision, Quota, SlidingWindow},
-    store::{Expiry, StoreError, StoreErrorKind},
+    rate_limit::Decisions,
+    store::{Call, StoreError, StoreErrorKind},
 };
 
-/// A key holds this many views.
-const VIEWS: u64 = 4;
+type Boxed<'a, T> = Pin<Box<dyn Future<Output = T> + Send + 'a>>;
 
-/// Longer than any caller stands still between reading the clock and being answered.
-const SLACK: Duration = Duration::from_secs(60);
-
-/// How much callers' times may differ, in nanoseconds: half of how long an answer takes, and some.
-const AHEAD: u64 = 5_000_000;
-
-/// What was counted of a key, before what this exchange counted.
-pub(super) struct Seen {
-    pub(super) window: SlidingWindow,
-    /// Whether what was asked to be counted was.
-    pub(super) counted: bool,
-    /// How long the key is blocked, if it is.
-    pub(super) blocked: Option<Duration>,
+/// What is to be asked about a limit.
+pub(super) enum Asking {
+    Window(Placed),
+    /// The costs that a script is to try, one after the other.
+    State(Vec<u32>),
 }
 
-/// Where the counts of a time are.
-struct Place {
-    /// The segment of the time.
-    segment: u64,
-    /// The segments of a key.
-    length: u64,
-}
-
-impl Place {
-    fn of(quota: &Quota, now: u64) -> Self {
-        Self {
-            segment: now / quota.segment_nanos(),
-            length: VIEWS * (u64::from(quota.segment_count()) + 1),
-        }
-    }
-
-    fn part(&self) -> u64 {
-        self.segment / self.length
-    }
-
-    fn offset(&self) -> u64 {
-        self.segment % self.length
-    }
-}
-
-fn named(key: &str, part: u64) -> String {
-    format!("{key}:{part:x}")
-}
-
-fn corrupt() -> StoreError {
-    StoreError::new(StoreErrorKind::Corrupt)
-}
-
-fn bitfield(key: &str, offset: u64, by: i64) -> redis::Cmd {
-    let mut command = redis::cmd("BITFIELD");
-    command.arg(key).arg("OVERFLOW").arg("FAIL").arg("INCRBY");
-    command.arg("u32").arg(format!("#{offset}")).arg(by);
-    command
+/// Nothing is known of what was sent until it is answered.
+struct Sent<'a> {
+    inner: &'a Arc<Inner>,
+    group: &'a Group,
+    times: &'a [Times],
+    answered: bool,
 }
 
 impl Inner {
-    /// Counts so many units, if any, and reads what was counted before.
-    pub(super) async fn exchange(
-        &self,
-        hit: &Asked,
-        units: u32,
-        now: u64,
-    ) -> Result<Seen, StoreError> {
-        let (quota, place) = (&hit.quota, Place::of(&hit.quota, now));
-        let in_view = u64::from(quota.segment_count());
-        let first = place.segment.saturating_sub(in_view);
-        let (part, offset) = (place.part(), place.offset());
-        let current = named(&hit.key, part);
-        // Callers' times may differ a little: what is counted a little ahead is read, too.
-        let ahead = (AHEAD / quota.segment_nanos() + 1).min(in_view + 1);
-        let last = place.segment.saturating_add(ahead);
-        let mut pipeline = Pipeline::new();
-        let fresh = units > 0 && !self.expiring.knows(&current);
-        if fresh {
-            pipeline.cmd("SET").arg(&current).arg("").arg("PX");
-            pipeline.arg(self.lifetime(hit, &place)).arg("NX");
+    /// Decides about requests under the same limits, in one exchange, if Redis is there to be asked.
+    pub(super) async fn ask(
+        self: &Arc<Self>,
+        group: &Group,
+        requests: &[&[u32]],
+        callers: u64,
+        left: Duration,
+    ) -> Result<Vec<Decisions>, StoreError> {
+        let names = || group.limits.iter().map(|limit| limit.name.as_str());
+        let asking = self.breaker.ask(names())?;
+        let answer = self.trip(group, requests, callers, left).await;
+        asking.heard(&answer);
+        if answer.is_err() {
+            // Each of them has failed.
+            for _ in 1..requests.len() {
+                self.breaker.ask(names())?.heard(&answer);
+            }
         }
-        if units > 0 {
-            pipeline.add_command(bitfield(&current, offset, i64::from(units)));
-        }
-        let mut ranges = Vec::new();
-        for read in first / place.length..=last / place.length {
-            let from = first.max(read * place.length);
-            let to = last.min((read + 1) * place.length - 1);
-            let start = read * place.length;
-            pipeline.cmd("GETRANGE").arg(named(&hit.key, read));
-            pipeline.arg((from - start) * 4).arg((to - start) * 4 + 3);
-            ranges.push((from, to));
-        }
-        pipeline.cmd("PTTL").arg(blocks(&hit.key));
-        let answers: Vec<Value> = self.store.pipeline(&pipeline, self.call()).await?;
-        let mut answers = answers.into_iter();
-        if fresh {
-            answers.next();
-            self.expiring.remember(&current);
-        }
-        let after = if units > 0 {
-            increased(answers.next().ok_or_else(corrupt)?)?
-        } else {
-            None
+        answer
+    }
+
+    async fn trip(
+        self: &Arc<Self>,
+        group: &Group,
+        requests: &[&[u32]],
+        callers: u64,
+        left: Duration,
+    ) -> Result<Vec<Decisions>, StoreError> {
+        let started = Instant::now();
+        let now = self.now(callers, left).await?;
+        let asked = Instant::now();
+        let left = left.saturating_sub(asked - started);
+        let changes: Vec<_> = group
+            .limits
+            .iter()
+            .map(|limit| self.denied.change(limit.id))
+            .collect();
+        let times: Vec<_> = group
+            .limits
+            .iter()
+            .map(|limit| self.time.of_key(now, &limit.quota, limit.id))
+            .collect();
+        let asking = self.asking(group, requests, &times);
+        let mut sent = Sent {
+            inner: self,
+            group,
+            times: &times,
+            answered: false,
         };
-        let mut counts = vec![0_u32; usize::try_from(last - first + 1).map_err(|_| corrupt())?];
-        for (from, to) in ranges {
-            let Some(Value::BulkString(bytes)) = answers.next() else {
-                return Err(corrupt());
+        let call = Call::once().within(left);
+        let counted = self.exchange(group, &asking, now, &times, call).await;
+        sent.answered = true;
+        drop(sent);
+        let took = asked.elapsed();
+        let mut error = None;
+        if took > left {
+            // This process stood still: meanwhile windows may have begun that others know of.
+            error = Some(StoreError::new(StoreErrorKind::Timeout));
+        }
+        let counted: Vec<_> = counted
+            .into_iter()
+            .zip(&group.limits)
+            .zip(&asking)
+            .map(|((counted, limit), asking)| {
+                counted
+                    .inspect(|_| self.remember(limit, asking))
+                    .map_err(|failed| {
+                        self.forget(limit, asking);
+                        error = Some(failed);
+                    })
+                    .ok()
+            })
+            .collect();
+        let mut deciding = Deciding {
+            group,
+            seen: Vec::with_capacity(group.limits.len()),
+            admitted: vec![0; group.limits.len()],
+            begun: vec![false; group.limits.len()],
+            times,
+        };
+        let mut decisions = Vec::new();
+        if error.is_none() {
+            let seen = counted
+                .iter()
+                .flatten()
+                .map(|counted| match counted.blocked {
+                    Some(until) => Seen::Blocked(until),
+                    None => counted.seen.clone(),
+                });
+            deciding.seen.extend(seen);
+            decisions.extend(requests.iter().map(|costs| deciding.decide(costs)));
+            let taken = counted.iter().flatten().map(|counted| counted.taken);
+            if taken
+                .zip(&deciding.admitted)
+                .any(|(taken, admitted)| taken < *admitted)
+            {
+                error = Some(corrupt());
+            }
+        }
+        if error.is_some() {
+            deciding.admitted.fill(0);
+        }
+        self.settle(&deciding, &asking, &counted, now, took);
+        self.repair(group, &asking, &counted, now, call).await;
+        if let Some(error) = error {
+            return Err(error);
+        }
+        self.note(deciding, &changes, &decisions, now);
+        Ok(decisions)
+    }
+
+    /// What is to be asked, so that all requests can be decided about that might be let in.
+    fn asking(&self, group: &Group, requests: &[&[u32]], times: &[Times]) -> Vec<Asking> {
+        let hopeful = |costs: &&&[u32]| {
+            let most = |at: &usize| group.limits[*at].quota.burst_size();
+            group
+                .hits
+                .iter()
+                .zip(costs.iter())
+                .all(|(at, cost)| *cost <= most(at))
+        };
+        let costs_of = |at: usize| {
+            requests.iter().filter(hopeful).flat_map(move |costs| {
+                let hits = group.hits.iter().zip(costs.iter());
+                let under = hits.filter(move |(limit, cost)| **limit == at && **cost > 0);
+                under.map(|(_, cost)| *cost)
+            })
+        };
+        let limits = group.limits.iter().zip(times).enumerate();
+        limits
+            .map(|(at, (limit, times))| {
+                if limit.is_window() {
+                    // More than the limit can never be let in, and is not counted to be given back.
+                    let sum = costs_of(at).fold(0_u32, u32::saturating_add);
+                    let units = sum.min(limit.quota.limit());
+                    Asking::Window(Placed::new(limit, times, units, &self.expiring))
+                } else {
+                    Asking::State(costs_of(at).collect())
+                }
+            })
+            .collect()
+    }
+
+    /// Sends everything at once, and reads what was counted of each limit.
+    async fn exchange(
+        &self,
+        group: &Group,
+        asking: &[Asking],
+        now: Now,
+        times: &[Times],
+        call: Call,
+    ) -> Vec<Result<Counted, StoreError>> {
+        let mut trips = Vec::<Vec<usize>>::new();
+        for (at, limit) in group.limits.iter().enumerate() {
+            let together = |trip: &&mut Vec<usize>| {
+                let other = &group.limits[trip[0]];
+                let near = !self.store.is_cluster() || other.tag() == limit.tag();
+                limit.is_window() && other.is_window() && near
             };
-            let at = usize::try_from(from - first).map_err(|_| corrupt())?;
-            let length = usize::try_from(to - from + 1).map_err(|_| corrupt())?;
-            let cells = bytes.as_chunks::<4>().0.iter().take(length);
-            for (count, cell) in counts[at..].iter_mut().zip(cells) {
-                *count = u32::from_be_bytes(*cell);
+            match trips.iter_mut().find(together) {
+                Some(trip) => trip.push(at),
+                None => trips.push(vec![at]),
             }
         }
-        let Some(Value::Int(blocked)) = answers.next() else {
-            return Err(corrupt());
+        let ask = |trip: Vec<usize>| self.one_trip(group, asking, now, times, trip, call);
+        if trips.len() == 1 {
+            let trip = trips.pop().unwrap_or_default();
+            let answers = ask(trip).await;
+            return answers.into_iter().map(|(_, answer)| answer).collect();
+        }
+        let trips = trips
+            .into_iter()
+            .map(|trip| Box::pin(ask(trip)) as Boxed<'_, _>);
+        let mut answers: Vec<_> = all(trips.collect()).await.into_iter().flatten().collect();
+        answers.sort_unstable_by_key(|(at, _)| *at);
+        answers.into_iter().map(|(_, answer)| answer).collect()
+    }
+
+    async fn one_trip(
+        &self,
+        group: &Group,
+        asking: &[Asking],
+        now: Now,
+        times: &[Times],
+        trip: Vec<usize>,
+        call: Call,
+    ) -> Vec<(usize, Result<Counted, StoreError>)> {
+        if let ([at], Asking::State(costs)) = (&trip[..], &asking[trip[0]]) {
+            let taken = self.take(&group.limits[*at], costs, true, &times[*at], call);
+            return vec![(*at, taken.await)];
+        }
+        let mut pipeline = Pipeline::with_capacity(trip.len() * 4);
+        let windows = || {
+            trip.iter().filter_map(|at| match &asking[*at] {
+                Asking::Window(placed) => Some((*at, placed)),
+                Asking::State(_) => None,
+            })
         };
-        let newest = usize::try_from(place.segment - first).map_err(|_| corrupt())?;
-        if let Some(after) = after {
-            // By its own place among all callers, not by how many came since.
-            counts[newest] = after.saturating_sub(units);
-            // As good as new: perhaps somebody has deleted it since it was given an expiry.
-            let begins = usize::try_from(part * place.length - first.min(part * place.length));
-            let begins = begins.map_err(|_| corrupt())?;
-            if !fresh && counts[begins..=newest].iter().all(|count| *count == 0) {
-                self.expire(hit, &current, &place).await?;
+        for (at, placed) in windows() {
+            placed.write(&group.limits[at], now, &mut pipeline);
+        }
+        match self.store.pipeline::<Vec<Value>>(&pipeline, call).await {
+            Ok(answers) => {
+                let mut answers = answers.into_iter();
+                let read =
+                    |(at, placed): (usize, &Placed)| (at, placed.read(&times[at], &mut answers));
+                windows().map(read).collect()
+            }
+            Err(error) => windows().map(|(at, _)| (at, Err(error.clone()))).collect(),
+        }
+    }
+
+    fn remember(&self, limit: &Limit, asking: &Asking) {
+        if let Asking::Window(placed) = asking
+            && placed.units > 0
+        {
+            self.expiring.remember(limit.id, placed.part());
+        }
+    }
+
+    /// It is not known whether anything was counted.
+    fn forget(&self, limit: &Limit, asking: &Asking) {
+        if let Asking::Window(placed) = asking {
+            self.expiring.forget(limit.id, placed.part());
+        }
+    }
+}
+
+impl Drop for Sent<'_> {
+    fn drop(&mut self) {
+        if self.answered {
+            return;
+        }
+        // The caller went away. If the key had been deleted meanwhile, it is new, and nobody reads that.
+        for (limit, times) in self.group.limits.iter().zip(self.times) {
+            if limit.is_window() {
+                self.inner.send_behind(expire_all(limit, times));
             }
         }
-        let ahead = counts.iter().rposition(|count| *count > 0).unwrap_or(0);
-        let seen = ahead.max(newest);
-        let segment = first + seen as u64;
-        let counts = counts[..=seen].iter().rev().copied();
-        let millis = u64::try_from(blocked).ok().filter(|left| *left > 0);
-        Ok(Seen {
-            window: SlidingWindow::counted(segment, counts),
-            counted: units == 0 || after.is_some(),
-            blocked: millis.map(Duration::from_millis),
-        })
-    }
-
-    /// How long a key may matter.
-    fn lifetime(&self, hit: &Asked, place: &Place) -> Expiry {
-        let left = place.length - place.offset() + u64::from(hit.quota.segment_count()) + 1;
-        let left = Duration::from_nanos(left.saturating_mul(hit.quota.segment_nanos()));
-        Expiry::after(left.saturating_add(SLACK))
-    }
-
-    async fn expire(&self, hit: &Asked, key: &str, place: &Place) -> Result<(), StoreError> {
-        let mut command = redis::cmd("PEXPIRE");
-        command.arg(key).arg(self.lifetime(hit, place));
-        let _: i64 = self.store.command(&command, self.call()).await?;
-        Ok(())
-    }
-
-    /// Counts units that nobody was let in for no longer.
-    pub(super) async fn give_back(
-        &self,
-        hit: &Asked,
-        units: u32,
-        counted: u64,
-    ) -> Result<(), StoreError> {
-        if units == 0 {
-            return Ok(());
-        }
-        let place = Place::of(&hit.quota, counted);
-        let key = named(&hit.key, place.part());
-        let command = bitfield(&key, place.offset(), -i64::from(units));
-        // A count that holds fewer units stays as it is. It may be that the key was deleted, and is empty now.
-        let left: Vec<Option<u32>> = self.store.command(&command, self.call()).await?;
-        if left.first() == Some(&None) {
-            self.expire(hit, &key, &place).await?;
-        }
-        Ok(())
-    }
-
-    /// Decides without counting.
-    pub(super) async fn look(&self, hit: &Asked, now: u64) -> Result<Decision, StoreError> {
-        if hit.quota.algorithm() != Algorithm::SlidingWindow {
-            return self.look_at_state(hit, now).await;
-        }
-        let mut seen = self.exchange(hit, 0, now).await?;
-        if let Some(left) = seen.blocked {
-            return Ok(Decision::refuse(hit.quota.limit(), 0, left, Some(left)));
-        }
-        Ok(seen.window.look(&hit.quota, hit.cost, now))
-    }
-
-    /// Takes back what was counted at a time.
-    pub(super) async fn refund(
-        &self,
-        hit: &Asked,
-        counted: u64,
-        now: u64,
-    ) -> Result<(), StoreError> {
-        self.denied.forget(&hit.key);
-        if hit.quota.algorithm() != Algorithm::SlidingWindow {
-            let back = self.update(hit, |counter| {
-                counter.give_back(&hit.quota, hit.cost, counted, now);
-                counter.look(&hit.quota, 0, now)
-            });
-            return back.await.map(drop);
-        }
-        self.give_back(hit, hit.cost, counted).await
-    }
-
-    /// Counts as far as there is room.
-    pub(super) async fn charge(&self, hit: &Asked, now: u64) -> Result<(), StoreError> {
-        if hit.quota.algorithm() != Algorithm::SlidingWindow {
-            let charged = self.update(hit, |counter| {
-                counter.charge(&hit.quota, hit.cost, now);
-                counter.look(&hit.quota, 0, now)
-            });
-            return charged.await.map(drop);
-        }
-        let cost = hit.cost.min(hit.quota.limit());
-        let mut seen = self.exchange(hit, cost, now).await?;
-        if !seen.counted {
-            return Ok(());
-        }
-        let fits = cost.min(seen.window.room(&hit.quota, now));
-        self.give_back(hit, cost - fits, now).await
-    }
-
-    /// Forgets a key and lifts its block.
-    pub(super) async fn reset(&self, hit: &Asked, now: u64) -> Result<(), StoreError> {
-        self.denied.forget(&hit.key);
-        let part = Place::of(&hit.quota, now).part();
-        let mut command = redis::cmd("DEL");
-        command.arg(blocks(&hit.key)).arg(&hit.key);
-        for part in part.saturating_sub(1)..=part + 1 {
-            command.arg(named(&hit.key, part));
-        }
-        let _: i64 = self.store.command(&command, self.call()).await?;
-        Ok(())
-    }
-
-    /// Refuses all for so long.
-    pub(super) async fn block(&self, hit: &Asked, span: Duration) -> Result<(), StoreError> {
-        if span.is_zero() {
-            return Ok(());
-        }
-        let mut command = redis::cmd("SET");
-        command.arg(blocks(&hit.key)).arg(1).arg("PX");
-        command.arg(Expiry::after(span));
-        let _: String = self.store.command(&command, self.call()).await?;
-        Ok(())
     }
 }
 
-/// The key of a block.
-pub(super) fn blocks(key: &str) -> String {
-    format!("{key}:block")
-}
-
-/// The count after an increment; `None` if it would have been over four bytes.
-fn increased(answer: Value) -> Result<Option<u32>, StoreError> {
-    let Value::Array(values) = answer else {
-        return Err(corrupt());
-    };
-    match values[..] {
-        [Value::Int(count)] => u32::try_from(count).map(Some).map_err(|_| corrupt()),
-        [Value::Nil] => Ok(None),
-        _ => Err(corrupt()),
-    }
+/// Waits for all of them, side by side.
+async fn all<T>(mut futures: Vec<Boxed<'_, T>>) -> Vec<T> {
+    let mut done: Vec<Option<T>> = futures.iter().map(|_| None).collect();
+    poll_fn(|context| {
+        let mut waits = false;
+        for (future, done) in futures.iter_mut().zip(&mut done) {
+            if done.is_none() {
+                match future.as_mut().poll(context) {
+                    Poll::Ready(answer) => *done = Some(answer),
+                    Poll::Pending => waits = true,
+                }
+            }
+        }
+        if waits {
+            Poll::Pending
+        } else {
+            Poll::Ready(())
+        }
+    })
+    .await;
+    done.into_iter().flatten().collect()
 }

@@ -132,7 +132,7 @@ impl RedisStore {
     pub(crate) async fn script<T: FromRedisValue>(
         &self,
         script: &Script,
-        keys: &[&Key],
+        keys: &[impl redis::ToRedisArgs + Sync],
         arguments: impl redis::ToRedisArgs + Sync,
         call: Call,
     ) -> Result<T, StoreError> {
@@ -147,6 +147,21 @@ impl RedisStore {
             self.exchange(Request::Script(by_digest, &with_code), call)
                 .await?,
         )
+    }
+
+    /// Runs a script as [`script`](Self::script) does, but always sends its code: it is then done in the order
+    /// in which it was sent, also by a server that does not know it.
+    pub(crate) async fn script_in_order<T: FromRedisValue>(
+        &self,
+        script: &Script,
+        keys: &[impl redis::ToRedisArgs + Sync],
+        arguments: impl redis::ToRedisArgs + Sync,
+        call: Call,
+    ) -> Result<T, StoreError> {
+        let mut command = redis::cmd("EVAL");
+        command.arg(script.code).arg(keys.len());
+        command.arg(keys).arg(&arguments);
+        read(self.exchange(Request::Command(&command), call).await?)
     }
 
     async fn exchange(&self, request: Request<'_>, call: Call) -> Result<Value, StoreError> {

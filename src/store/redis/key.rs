@@ -64,12 +64,17 @@ fn escape(key: &mut String, part: &[u8]) {
     let mut rest = part;
     while let Some(plain) = rest.iter().position(|byte| !is_plain(*byte)) {
         let (run, tail) = rest.split_at(plain);
-        key.extend(run.iter().map(|byte| char::from(*byte)));
+        key.push_str(plain_text(run));
         // Writing into a string cannot fail.
         let _ = write!(key, "%{:02X}", tail[0]);
         rest = &tail[1..];
     }
-    key.extend(rest.iter().map(|byte| char::from(*byte)));
+    key.push_str(plain_text(rest));
+}
+
+/// All of it is ASCII.
+fn plain_text(run: &[u8]) -> &str {
+    std::str::from_utf8(run).unwrap_or_default()
 }
 
 const fn is_plain(byte: u8) -> bool {

@@ -1,0 +1,159 @@
+//! What is sent behind an exchange, and what is kept of it.
+
+use std::{sync::Arc, time::Duration};
+
+use redis::{Pipeline, Value};
+use tokio::runtime::Handle;
+
+use super::{
+    Inner,
+    decide::Deciding,
+    denied::Known,
+    group::{Group, Limit},
+    time::Now,
+    trip::Asking,
+    view::Span,
+    wire::Counted,
+};
+use crate::{rate_limit::Decisions, store::Call};
+
+impl Inner {
+    /// Gives back what nobody was let in for, and moves what was let in after its segment was over. It is
+    /// sent before the requests are answered, so whatever this process asks next comes behind it, and nobody
+    /// waits for it.
+    pub(super) fn settle(
+        self: &Arc<Self>,
+        deciding: &Deciding<'_>,
+        asking: &[Asking],
+        counted: &[Option<Counted>],
+        now: Now,
+        took: Duration,
+    ) {
+        let limits = deciding.group.limits.iter().zip(asking).zip(counted);
+        for (at, ((limit, asking), counted)) in limits.enumerate() {
+            let (Some(counted), admitted) = (counted, deciding.admitted[at]) else {
+                continue;
+            };
+            let mut back = counted.taken - admitted.min(counted.taken);
+            match asking {
+                Asking::State(_) => {
+                    if back > 0 {
+                        self.undo_behind(limit, back, counted.undo.clone());
+                    }
+                }
+                Asking::Window(placed) => {
+                    let mut behind = Pipeline::new();
+                    let answered = self.time.of_key(now.later(took), &limit.quota, limit.id);
+                    let place = Span::of(&limit.quota, &answered).place;
+                    if admitted > 0 && place > placed.span.place {
+                        placed.count_at(limit, place, admitted, now, &mut behind);
+                        back += admitted;
+                    }
+                    if back > 0 {
+                        placed.give_back(limit, placed.span.place, back, now, &mut behind);
+                    }
+                    self.send_behind(behind);
+                }
+            }
+        }
+    }
+
+    /// Lets keys expire that have come back after somebody deleted them. That is worth a second trip.
+    pub(super) async fn repair(
+        &self,
+        group: &Group,
+        asking: &[Asking],
+        counted: &[Option<Counted>],
+        now: Now,
+        call: Call,
+    ) {
+        let limits = group.limits.iter().zip(asking).zip(counted);
+        for ((limit, asking), counted) in limits {
+            if let (Asking::Window(placed), Some(counted)) = (asking, counted)
+                && !counted.short.is_empty()
+            {
+                let mut pipeline = Pipeline::new();
+                for part in &counted.short {
+                    placed.repair(limit, *part, now, &mut pipeline);
+                }
+                // Whoever reads it next would try again.
+                let _ = self.store.pipeline::<Vec<Value>>(&pipeline, call).await;
+            }
+        }
+    }
+
+    /// Remembers what matters to the next requests.
+    pub(super) fn note(
+        &self,
+        deciding: Deciding<'_>,
+        changes: &[u32],
+        decisions: &[Decisions],
+        now: Now,
+    ) {
+        let Deciding {
+            group,
+            seen,
+            admitted,
+            begun,
+            ..
+        } = deciding;
+        for ((limit, admitted), begun) in group.limits.iter().zip(&admitted).zip(begun) {
+            if begun {
+                self.time.track(now, limit.id);
+            }
+            if *admitted > 0 {
+                self.denied.changed(limit.id);
+            }
+        }
+        let refused = decisions.iter().any(|decisions| !decisions.allowed());
+        let settled = group
+            .limits
+            .iter()
+            .zip(&seen)
+            .all(|(limit, seen)| seen.is_settled(&limit.quota));
+        if self.denies && refused && settled && group.hits.len() == group.limits.len() {
+            let known = seen.into_iter().enumerate().map(|(at, seen)| Known {
+                seen,
+                id: group.limits[at].id,
+                change: changes[at].wrapping_add(u32::from(admitted[at] > 0)),
+            });
+            self.denied
+                .remember(group, known.collect(), &self.time, now);
+        }
+    }
+
+    /// Sends commands about one limit, which go behind everything that was sent and before everything that
+    /// will be.
+    pub(super) fn send_behind(self: &Arc<Self>, pipeline: Pipeline) {
+        if pipeline.is_empty() {
+            return;
+        }
+        let inner = Arc::clone(self);
+        begin(async move {
+            let call = Call::once().within(inner.deadline);
+            // If it is lost, units stay counted until they leave.
+            let _ = inner.store.pipeline::<Vec<Value>>(&pipeline, call).await;
+        });
+    }
+
+    fn undo_behind(self: &Arc<Self>, limit: &Limit, units: u32, undo: Vec<u8>) {
+        let (inner, limit) = (Arc::clone(self), limit.clone());
+        begin(async move {
+            let call = Call::once().within(inner.deadline);
+            let _ = inner.undo(&limit, units, &undo, call).await;
+        });
+    }
+}
+
+/// Begins to work, and goes on in the background if there is anything to wait for.
+fn begin(work: impl Future<Output = ()> + Send + 'static) {
+    let Ok(runtime) = Handle::try_current() else {
+        return;
+    };
+    // A task's budget must not keep it from being sent.
+    let mut work = Box::pin(tokio::task::coop::unconstrained(work));
+    let mut context = std::task::Context::from_waker(std::task::Waker::noop());
+    if work.as_mut().poll(&mut context).is_pending() {
+        runtime.spawn(work);
+    }
+}

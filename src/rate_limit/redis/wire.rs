@@ -1,0 +1,353 @@
+//! How the counts of a window lie in Redis, and the commands and answers about them.
+//!
+//! A key holds a part of all segments there are: the counts of some views, each in as many bytes as the limit
+//! needs, and a last cell that is always zero. The next part has a key of its own, so no count is ever
+//! written twice. A key is made whole and with an expiry; one that somebody deleted comes back at the next
+//! increment, without an expiry but also without its last cell: whoever reads it sees that it is too short.
+
+use std::{ops::RangeInclusive, time::Duration};
+
+use redis::{Cmd, Pipeline, Value};
+
+use super::{
+    decide::Seen,
+    expiring::Expiring,
+    group::Limit,
+    time::{MOST_UNCERTAIN, Now, Times},
+    view::{Span, View},
+};
+use crate::{
+    rate_limit::Quota,
+    store::{Expiry, StoreError, StoreErrorKind},
+};
+
+/// Longer than any caller stands still between reading the clock and being answered.
+const SLACK: Duration = Duration::from_secs(60);
+
+/// How far ahead of one caller another may count, in nanoseconds: each is as uncertain of the time.
+const AHEAD: u64 = 2 * MOST_UNCERTAIN;
+
+/// Up to this limit a count has two bytes: four times as much fits, for what waits to be given back.
+const SMALL: u32 = 0x3fff;
+
+/// The longest part: four views of 31 segments and the last cell, in four bytes each.
+static EMPTY: [u8; 516] = [0; 516];
+
+/// How the counts of a quota lie in its keys.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Shape {
+    /// The bytes of a count.
+    width: usize,
+    /// The segments of a part.
+    cells: u64,
+}
+
+impl Shape {
+    pub(super) fn of(quota: &Quota) -> Self {
+        let view = u64::from(quota.segment_count()) + 1;
+        Self {
+            width: if quota.limit() <= SMALL { 2 } else { 4 },
+            // Long ones are read whole, too.
+            cells: view * if view < 32 { 4 } else { 2 },
+        }
+    }
+
+    /// The bytes of a key as it is made.
+    fn bytes(self) -> usize {
+        let cells = usize::try_from(self.cells).unwrap_or(0) + 1;
+        (cells * self.width).min(EMPTY.len())
+    }
+}
+
+/// Where units are to be counted, and what is to be read.
+#[derive(Clone, Debug)]
+pub(super) struct Placed {
+    pub(super) span: Span,
+    pub(super) units: u32,
+    shape: Shape,
+    parts: RangeInclusive<u64>,
+    /// The key may be new.
+    fresh: bool,
+}
+
+/// What was read.
+pub(super) struct Counted {
+    pub(super) seen: Seen,
+    /// The units that were counted and may have to be given back.
+    pub(super) taken: u32,
+    /// What a script needs to undo that: of a log, when they were counted; of a pace, before and after.
+    pub(super) undo: Vec<u8>,
+    /// Parts that have come back without an expiry.
+    pub(super) short: Vec<u64>,
+    /// Until when the key is blocked, if it is.
+    pub(super) blocked: Option<u64>,
+}
+
+impl Placed {
+    pub(super) fn new(limit: &Limit, times: &Times, units: u32, expiring: &Expiring) -> Self {
+        let (span, shape) = (Span::of(&limit.quota, times), limit.shape());
+        let segment = limit.quota.segment_nanos();
+        let part = span.place / shape.cells;
+        // What others count a little ahead is read, too.
+        let ahead = times.late.saturating_add(AHEAD) / segment / shape.cells;
+        let ahead = if times.early == times.late {
+            part
+        } else {
+            ahead
+        };
+        Self {
+            span,
+            units,
+            shape,
+            parts: span.first / shape.cells..=ahead.clamp(part, part + 1),
+            fresh: units > 0 && !expiring.knows(limit.id, part),
+        }
+    }
+
+    pub(super) fn part(&self) -> u64 {
+        self.span.place / self.shape.cells
+    }
+
+    /// Appends the commands.
+    pub(super) fn write(&self, limit: &Limit, now: Now, pipeline: &mut Pipeline) {
+        let name = part_name(limit, self.part());
+        if self.fresh {
+            let lifetime = self.lifetime(limit, self.part(), now);
+            let mut make = command("SET", 6, name.len() + self.shape.bytes());
+            make.arg(&name).arg(&EMPTY[..self.shape.bytes()]);
+            make.arg("PX").arg(lifetime).arg("NX");
+            pipeline.add_command(make);
+            // Another process' that was deleted meanwhile.
+            pipeline.add_command(expire(&name, lifetime));
+        }
+        if self.units > 0 {
+            pipeline.add_command(self.count(&name, self.span.place, i64::from(self.units)));
+        }
+        let parts = self.parts.clone();
+        let mut read = command("MGET", 5, 4 * name.len());
+        for part in parts {
+            if part == self.part() {
+                read.arg(&name);
+            } else {
+                read.arg(part_name(limit, part));
+            }
+        }
+        read.arg(limit.block());
+        pipeline.add_command(read);
+    }
+
+    /// Reads what the commands were answered.
+    pub(super) fn read(
+        &self,
+        times: &Times,
+        answers: &mut impl Iterator<Item = Value>,
+    ) -> Result<Counted, StoreError> {
+        if self.fresh {
+            answers.nth(1);
+        }
+        let after = match self.units {
+            0 => Some(None),
+            _ => increased(answers.next())?.map(Some),
+        };
+        let Some(Value::Array(values)) = answers.next() else {
+            return Err(corrupt());
+        };
+        let (mut values, mut short) = (values.into_iter(), Vec::new());
+        let mut view = View::empty(self.span);
+        for part in self.parts.clone() {
+            let bytes = match values.next() {
+                Some(Value::BulkString(bytes)) => bytes,
+                Some(Value::Nil) => continue,
+                _ => return Err(corrupt()),
+            };
+            if bytes.len() < self.shape.bytes() {
+                short.push(part);
+            }
+            self.add(&mut view, part, &bytes);
+        }
+        match after {
+            // By its own place among all callers, not by how many came since.
+            Some(Some(after)) => view.set_newest(after.saturating_sub(self.units)),
+            Some(None) => {}
+            None => view.full = true,
+        }
+        let blocked = match values.next() {
+            Some(Value::Nil) => None,
+            Some(Value::BulkString(until)) => {
+                Some(until_in(&until)?).filter(|until| *until > times.asked)
+            }
+            _ => return Err(corrupt()),
+        };
+        Ok(Counted {
+            seen: Seen::Window(view),
+            taken: if after.flatten().is_some() {
+                self.units
+            } else {
+                0
+            },
+            undo: Vec::new(),
+            short,
+            blocked,
+        })
+    }
+
+    fn add(&self, view: &mut View, part: u64, bytes: &[u8]) {
+        let start = part * self.shape.cells;
+        let skipped = self.span.first.saturating_sub(start);
+        let counts = bytes.chunks_exact(self.shape.width).map(|cell| match cell {
+            [high, low] => u32::from(u16::from_be_bytes([*high, *low])),
+            [a, b, c, d] => u32::from_be_bytes([*a, *b, *c, *d]),
+            _ => 0,
+        });
+        let segments = (start..).zip(counts);
+        for (segment, count) in segments.skip(usize::try_from(skipped).unwrap_or(usize::MAX)) {
+            if count > 0 {
+                view.add(segment, count);
+            }
+        }
+    }
+
+    /// An increment, or with a negative number a decrement, which stays undone if the count holds less.
+    fn count(&self, name: &str, segment: u64, by: i64) -> Cmd {
+        let mut count = command("BITFIELD", 7, name.len() + 32);
+        count.arg(name).arg("OVERFLOW").arg("FAIL").arg("INCRBY");
+        count.arg(self.cell_type());
+        count
+            .arg(format!("#{}", segment % self.shape.cells))
+            .arg(by);
+        count
+    }
+
+    fn cell_type(&self) -> &'static str {
+        if self.shape.width == 2 { "u16" } else { "u32" }
+    }
+
+    /// Gives units back that were counted in a segment.
+    pub(super) fn give_back(
+        &self,
+        limit: &Limit,
+        segment: u64,
+        units: u32,
+        now: Now,
+        pipeline: &mut Pipeline,
+    ) {
+        let part = segment / self.shape.cells;
+        let name = part_name(limit, part);
+        pipeline.add_command(self.count(&name, segment, -i64::from(units)));
+        // If it is gone, it was just made anew.
+        pipeline.add_command(expire(&name, self.lifetime(limit, part, now)));
+    }
+
+    /// Counts units in another segment.
+    pub(super) fn count_at(
+        &self,
+        limit: &Limit,
+        segment: u64,
+        units: u32,
+        now: Now,
+        pipeline: &mut Pipeline,
+    ) {
+        let part = segment / self.shape.cells;
+        let name = part_name(limit, part);
+        pipeline.add_command(self.count(&name, segment, i64::from(units)));
+        pipeline.add_command(expire(&name, self.lifetime(limit, part, now)));
+    }
+
+    /// Makes a part whole, and lets it expire.
+    pub(super) fn repair(&self, limit: &Limit, part: u64, now: Now, pipeline: &mut Pipeline) {
+        let name = part_name(limit, part);
+        let mut grow = command("BITFIELD", 5, name.len() + 24);
+        grow.arg(&name).arg("INCRBY").arg(self.cell_type());
+        grow.arg(format!("#{}", self.shape.cells)).arg(0);
+        pipeline.add_command(grow);
+        pipeline.add_command(expire(&name, self.lifetime(limit, part, now)));
+    }
+
+    /// How long a part may matter.
+    fn lifetime(&self, limit: &Limit, part: u64, now: Now) -> Expiry {
+        let view = u64::from(limit.quota.segment_count()) + 1;
+        let last = part.saturating_add(1).saturating_mul(self.shape.cells);
+        let over = last
+            .saturating_add(view)
+            .saturating_mul(limit.quota.segment_nanos());
+        let left = Duration::from_nanos(over.saturating_sub(now.time));
+        Expiry::after(left.saturating_add(SLACK))
+    }
+}
+
+/// The keys of a limit's counts about a time.
+pub(super) fn parts_about(limit: &Limit, times: &Times) -> impl Iterator<Item = String> {
+    let part = times.late / limit.quota.segment_nanos() / limit.shape().cells;
+    (part.saturating_sub(1)..=part + 1).map(|part| part_name(limit, part))
+}
+
+/// Lets what is counted about a time expire, whoever made it.
+pub(super) fn expire_all(limit: &Limit, times: &Times) -> Pipeline {
+    let parts = limit.shape().cells + u64::from(limit.quota.segment_count()) + 1;
+    let lifetime = Duration::from_nanos(parts.saturating_mul(limit.quota.segment_nanos()));
+    let lifetime = Expiry::after(lifetime.saturating_add(SLACK));
+    let mut pipeline = Pipeline::with_capacity(3);
+    for name in parts_about(limit, times) {
+        pipeline.add_command(expire(&name, lifetime));
+    }
+    pipeline
+}
+
+/// The time in a block.
+pub(super) fn until_in(text: &[u8]) -> Result<u64, StoreError> {
+    let text = std::str::from_utf8(text).map_err(|_| corrupt())?;
+    text.parse().map_err(|_| corrupt())
+}
+
+fn part_name(limit: &Limit, part: u64) -> String {
+    let mut digits = [0; 17];
+    digits[0] = b':';
+    let (mut rest, mut length) = (part, 1);
+    // Thirty-two digits to choose from, the lowest first: shorter than decimal, and no formatting machinery.
+    while length < digits.len() {
+        digits[length] = b"0123456789abcdefghijklmnopqrstuv"[(rest % 32) as usize];
+        (rest, length) = (rest / 32, length + 1);
+        if rest == 0 {
+            break;
+        }
+    }
+    joined(
+        &limit.name,
+        std::str::from_utf8(&digits[..length]).unwrap_or_default(),
+    )
+}
+
+pub(super) fn joined(name: &str, suffix: &str) -> String {
+    let mut joined = String::with_capacity(name.len() + suffix.len());
+    joined.push_str(name);
+    joined.push_str(suffix);
+    joined
+}
+
+pub(super) fn command(name: &str, arguments: usize, bytes: usize) -> Cmd {
+    let mut command = Cmd::with_capacity(arguments, name.len() + bytes + 24);
+    command.arg(name);
+    command
+}
+
+fn expire(name: &str, lifetime: Expiry) -> Cmd {
+    let mut expire = command("PEXPIRE", 3, name.len());
+    expire.arg(name).arg(lifetime);
+    expire
+}
+
+pub(super) fn corrupt() -> StoreError {
+    StoreError::new(StoreErrorKind::Corrupt)
+}
+
+/// The count after an increment; `None` if it would have been over what a cell holds.
+fn increased(answer: Option<Value>) -> Result<Option<u32>, StoreError> {
+    let Some(Value::Array(values)) = answer else {
+        return Err(corrupt());
+    };
+    match values[..] {
+        [Value::Int(count)] => u32::try_from(count).map(Some).map_err(|_| corrupt()),
+        [Value::Nil] => Ok(None),
+        _ => Err(corrupt()),
+    }
+}
