@@ -1,12 +1,15 @@
 //! Anything at all: it never panics and never passes.
 
-use std::time::{Duration, SystemTime};
+use std::{
+    sync::LazyLock,
+    time::{Duration, SystemTime},
+};
 
-use http::{HeaderMap, HeaderValue};
+use http::{HeaderMap, HeaderName, HeaderValue};
 use portcullis::webhook::{WebhookScheme, WebhookVerifier};
 use proptest::prelude::*;
 
-use crate::schemes::{all, now};
+use crate::schemes::{Sender, all, now};
 
 /// Text that comes near to what a scheme sends.
 fn near() -> impl Strategy<Value = Vec<u8>> {
@@ -30,6 +33,15 @@ fn near() -> impl Strategy<Value = Vec<u8>> {
     prop::collection::vec(piece, 0..8).prop_map(|pieces| pieces.concat())
 }
 
+/// What each scheme looks at, and what looks at it.
+static READY: LazyLock<Vec<(Vec<HeaderName>, WebhookVerifier)>> = LazyLock::new(|| {
+    let ready = |sender: &Sender| {
+        let names = sender.headers().keys().cloned().collect();
+        (names, sender.verifier())
+    };
+    all().iter().map(ready).collect()
+});
+
 proptest! {
     #[test]
     fn whatever_comes_is_refused(
@@ -38,9 +50,9 @@ proptest! {
         seconds in any::<u32>(),
         twice in any::<bool>(),
     ) {
-        for sender in all() {
+        for (names, verifier) in READY.iter() {
             let mut headers = HeaderMap::new();
-            for (name, value) in sender.headers().keys().zip(&fields) {
+            for (name, value) in names.iter().zip(&fields) {
                 if let Ok(value) = HeaderValue::from_bytes(value) {
                     headers.append(name, value.clone());
                     if twice {
@@ -48,7 +60,6 @@ proptest! {
                     }
                 }
             }
-            let verifier = sender.verifier();
             let any_time = SystemTime::UNIX_EPOCH + Duration::from_secs(seconds.into());
             for time in [now(), any_time] {
                 prop_assert!(verifier.verify(&headers, &body, time).is_err());

@@ -15,10 +15,10 @@ fn is_unsigned(sender: &Sender, name: &HeaderName) -> bool {
 }
 
 /// Every header in which one bit of one byte is another, as far as it is a header still.
-fn flipped(headers: &HeaderMap, bit: u8) -> Vec<(HeaderName, HeaderMap)> {
+fn flipped(sender: &Sender, headers: &HeaderMap, bit: usize) -> Vec<(HeaderName, HeaderMap)> {
     let mut all = Vec::new();
     for (name, value) in headers {
-        for at in 0..value.len() {
+        for at in (0..value.len()).filter(|at| bits(sender, *at).contains(&bit)) {
             let mut bytes = value.as_bytes().to_vec();
             bytes[at] ^= 1 << bit;
             if let Ok(value) = HeaderValue::from_bytes(&bytes) {
@@ -29,6 +29,14 @@ fn flipped(headers: &HeaderMap, bit: u8) -> Vec<(HeaderName, HeaderMap)> {
         }
     }
     all
+}
+
+/// The bits of a byte that are flipped: one of each, where each takes a signature's time to check.
+fn bits(sender: &Sender, at: usize) -> std::ops::Range<usize> {
+    match sender.signer().public_key() {
+        Some(_) => at % 8..at % 8 + 1,
+        None => 0..8,
+    }
 }
 
 #[test]
@@ -59,7 +67,7 @@ fn every_flipped_bit_of_a_header_field_is_refused() {
         let headers = sender.headers();
         let whole = verifier.verify(&headers, sender.body, now()).unwrap();
         for bit in 0..8 {
-            for (name, headers) in flipped(&headers, bit) {
+            for (name, headers) in flipped(&sender, &headers, bit) {
                 let verdict = verifier.verify(&headers, sender.body, now());
                 if is_unsigned(&sender, &name) {
                     // It is the same delivery, whatever it calls itself.
@@ -107,7 +115,7 @@ fn every_flipped_bit_of_a_body_is_refused() {
         let headers = sender.headers();
         let whole = verifier.verify(&headers, sender.body, now()).unwrap();
         for at in 0..sender.body.len() {
-            for bit in 0..8 {
+            for bit in bits(&sender, at) {
                 let mut body = sender.body.to_vec();
                 body[at] ^= 1 << bit;
                 // `%2B` and `%2b` are the same form.
@@ -165,7 +173,7 @@ fn every_flipped_bit_of_a_secret_is_refused() {
         let headers = sender.headers();
         let key = sender.key();
         for at in 0..key.len() {
-            for bit in 0..8 {
+            for bit in bits(&sender, at) {
                 let mut other = key.clone().into_bytes();
                 other[at] ^= 1 << bit;
                 let Ok(verifier) = WebhookVerifier::new(sender.scheme.clone(), other.clone())
