@@ -13,6 +13,7 @@
 mod admissions;
 mod clients;
 mod faults;
+mod lines;
 mod load;
 mod processes;
 #[path = "../support/redis/mod.rs"]
