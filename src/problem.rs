@@ -23,7 +23,7 @@
 //! | `rate_limited`, `rate_limit_…` | 429, 403, 503 | module `rate_limit` |
 //! | `jwt_…` | 401, 503 | `jwt::JwtErrorKind` |
 //! | `authz_…` | 403, 401 | `authz::DenialKind` |
-//! | `webhook_…` | 400, 401, 413, 422, 503; 200 for a replay | `webhook::WebhookErrorKind` |
+//! | `webhook_…` | 400, 401, 408, 413, 422, 503; 200 for a replay | `webhook::WebhookErrorKind` |
 //!
 //! Codes that no response bears, of errors that an application handles itself: `key_…` (a key left out of a
 //! set: `jwt::KeyErrorKind`), `jwks_…` (`jwt::JwksErrorKind`), `fetch_…` (`fetch::FetchErrorKind`), `refresh_…`

@@ -7,7 +7,8 @@ use zeroize::Zeroizing;
 
 use super::{
     encoding::key_from_hex,
-    scheme::{Proof, SecretFormat, WebhookScheme},
+    format::SecretFormat,
+    scheme::{Proof, WebhookScheme},
 };
 use crate::{
     config::ConfigError,

@@ -107,6 +107,7 @@ mod error;
 #[cfg(feature = "axum")]
 mod extract;
 mod form;
+mod format;
 mod key;
 mod layer;
 mod providers;
@@ -124,8 +125,9 @@ pub use self::{
     body::WebhookBody,
     encoding::SignatureEncoding,
     error::{WebhookError, WebhookErrorKind},
+    format::{SecretFormat, TimestampUnit, WebhookAlgorithm},
     layer::{StoreFailure, WebhookLayer},
-    scheme::{SecretFormat, TimestampUnit, WebhookAlgorithm, WebhookScheme},
+    scheme::WebhookScheme,
     service::{Webhook, WebhookFuture},
     sign::WebhookSigner,
     verified::VerifiedWebhook,

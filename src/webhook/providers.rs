@@ -6,7 +6,8 @@ use http::HeaderName;
 
 use super::{
     encoding::SignatureEncoding,
-    scheme::{Fields, Listing, Proof, SecretFormat, Signed, TimestampUnit, WebhookScheme},
+    format::{SecretFormat, TimestampUnit},
+    scheme::{Fields, Listing, Proof, Signed, WebhookScheme},
     template::{Part, Template},
 };
 use crate::{config::ConfigError, crypto::mac::MacHash};

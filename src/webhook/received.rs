@@ -6,7 +6,8 @@ use http::{HeaderMap, HeaderName};
 
 use super::{
     error::WebhookErrorKind,
-    scheme::{Fields, Listing, Proof, Signed, TimestampUnit, WebhookScheme},
+    format::TimestampUnit,
+    scheme::{Fields, Listing, Proof, Signed, WebhookScheme},
 };
 
 /// The most items of a list that are looked at: senders list a signature for each secret that is in use.

@@ -8,8 +8,9 @@ use http::{HeaderMap, HeaderName, HeaderValue, header};
 use super::{
     check::twilio_parameters,
     encoding::{key_from_hex, to_hex},
+    format::{SecretFormat, TimestampUnit},
     key::{P256_INFO, from_base64, secret_bytes, standard_secret, wrong},
-    scheme::{Listing, Proof, SecretFormat, Signed, TimestampUnit, WebhookScheme},
+    scheme::{Listing, Proof, Signed, WebhookScheme},
     template::{Part, Template},
 };
 use crate::{
