@@ -4,6 +4,12 @@
 
 mod mint;
 
+/// The adapter that corpora of test vectors come through.
+#[path = "../../examples/conformance/jose.rs"]
+mod jose;
+#[path = "../../examples/conformance/question.rs"]
+mod question;
+
 mod allocations;
 #[cfg(feature = "axum")]
 mod axum;
@@ -13,6 +19,7 @@ mod jwks;
 mod jws;
 mod keys;
 mod layer;
+mod protocol;
 mod resource;
 mod typed;
 mod verify;

@@ -96,7 +96,7 @@ fn of_claims_from_a_verifier_that_was_not_told_they_are_made_when_asked_for() {
         .verify(staff_token(), mint::now())
         .expect("verifies");
     assert_eq!(claims.typed::<Staff>().expect("staff").tenant, "acme");
-    let error = claims.typed::<Partner>().err().expect("no partner");
+    let error = claims.typed::<Partner>().expect_err("no partner");
     assert_eq!(error.kind(), JwtErrorKind::ClaimsMismatch);
     let whole = claims.typed::<Map<String, Value>>().expect("an object");
     assert_eq!(

@@ -12,22 +12,50 @@ use super::registered::{Audience, NumericDate, Registered, Span};
 const MOST_OTHERS: usize = 32;
 
 /// What a plain payload says, and where.
-#[derive(Default)]
-pub(super) struct Plain {
+#[derive(Clone, Default)]
+pub(in crate::jwt) struct Plain {
     pub(super) registered: Registered,
     /// The names of the other claims.
     pub(super) others: Vec<Span>,
 }
 
-/// The claims of a plain payload; none if it is not a plain one.
-pub(super) fn read(text: &str) -> Option<Plain> {
+/// Reads the claims of a plain payload, and says whether it is one. Where it is none, what was read until
+/// then is good for nothing.
+pub(super) fn read(text: &str, plain: &mut Plain) -> bool {
+    read_whole(text, plain).is_some()
+}
+
+fn read_whole(text: &str, plain: &mut Plain) -> Option<()> {
     let mut reader = Reader { text, at: 0 };
-    let mut plain = Plain::default();
+    let claims = &mut plain.registered;
     reader.take(b'{')?;
     loop {
-        match reader.short_name() {
-            Some(name) => plain.read_short(name, &mut reader)?,
-            None => plain.read_other(&mut reader)?,
+        // All claims that are checked have names of three letters.
+        match &reader.short_name() {
+            b"iss" => once(&mut claims.iss, reader.past_name().string()?)?,
+            b"sub" => once(&mut claims.sub, reader.past_name().string()?)?,
+            b"jti" => once(&mut claims.jti, reader.past_name().string()?)?,
+            b"aud" => once(&mut claims.aud, reader.past_name().audience()?)?,
+            b"exp" => once(&mut claims.exp, reader.past_name().date()?)?,
+            b"nbf" => once(&mut claims.nbf, reader.past_name().date()?)?,
+            b"iat" => once(&mut claims.iat, reader.past_name().date()?)?,
+            _ => {
+                let name = reader.string()?;
+                reader.take(b':')?;
+                match name.of(text) {
+                    // A list of scopes is read by the general reader, so that there are not two kinds of
+                    // them here.
+                    "scope" => once(&mut claims.scope, reader.string()?)?,
+                    own => {
+                        let is_own = |other: &Span| other.of(text) == own;
+                        if plain.others.len() == MOST_OTHERS || plain.others.iter().any(is_own) {
+                            return None;
+                        }
+                        plain.others.push(name);
+                        reader.value()?;
+                    }
+                }
+            }
         }
         match reader.next()? {
             b',' => {}
@@ -35,46 +63,7 @@ pub(super) fn read(text: &str) -> Option<Plain> {
             _ => return None,
         }
     }
-    (reader.at == text.len()).then_some(plain)
-}
-
-impl Plain {
-    /// Reads a claim of three letters, as all that are checked have.
-    #[inline]
-    fn read_short(&mut self, name: [u8; 3], reader: &mut Reader<'_>) -> Option<()> {
-        let claims = &mut self.registered;
-        let start = reader.at;
-        reader.at += SHORT;
-        match &name {
-            b"iss" => once(&mut claims.iss, reader.string()?),
-            b"sub" => once(&mut claims.sub, reader.string()?),
-            b"jti" => once(&mut claims.jti, reader.string()?),
-            b"aud" => once(&mut claims.aud, reader.audience()?),
-            b"exp" => once(&mut claims.exp, reader.date()?),
-            b"nbf" => once(&mut claims.nbf, reader.date()?),
-            b"iat" => once(&mut claims.iat, reader.date()?),
-            _ => {
-                reader.at = start;
-                self.read_other(reader)
-            }
-        }
-    }
-
-    fn read_other(&mut self, reader: &mut Reader<'_>) -> Option<()> {
-        let name = reader.string()?;
-        reader.take(b':')?;
-        let own = name.of(reader.text);
-        if own == "scope" {
-            // A list of scopes is read by the general reader, so that there are not two kinds of them here.
-            return once(&mut self.registered.scope, reader.string()?);
-        }
-        let is_own = |other: &Span| other.of(reader.text) == own;
-        if self.others.len() == MOST_OTHERS || self.others.iter().any(is_own) {
-            return None;
-        }
-        self.others.push(name);
-        reader.value()
-    }
+    (reader.at == text.len()).then_some(())
 }
 
 /// Fills the slot, unless it was filled before.
@@ -96,13 +85,20 @@ struct Reader<'t> {
 const SHORT: usize = 6;
 
 impl Reader<'_> {
-    /// The name that stands here, if it has three letters.
-    #[inline]
-    fn short_name(&self) -> Option<[u8; 3]> {
-        match self.text.as_bytes().get(self.at..)? {
-            [b'"', a, b, c, b'"', b':', ..] => Some([*a, *b, *c]),
-            _ => None,
+    /// The name that stands here, if it has three letters; or else zeros, which no name is.
+    #[inline(always)]
+    fn short_name(&self) -> [u8; 3] {
+        match self.text.as_bytes().get(self.at..) {
+            Some([b'"', a, b, c, b'"', b':', ..]) => [*a, *b, *c],
+            _ => [0; 3],
         }
+    }
+
+    /// Goes past a name of three letters.
+    #[inline(always)]
+    fn past_name(&mut self) -> &mut Self {
+        self.at += SHORT;
+        self
     }
 
     fn peek(&self) -> Option<u8> {
@@ -138,7 +134,7 @@ impl Reader<'_> {
         }
     }
 
-    #[inline]
+    #[inline(always)]
     fn string(&mut self) -> Option<Span> {
         self.take(b'"')?;
         let start = self.at;
@@ -257,8 +253,7 @@ mod tests {
     }
 
     fn plain(text: &str) -> Option<String> {
-        let plain = read(text)?;
-        Some(said(&Claims::of_plain(plain, text.to_owned())))
+        Claims::read_plain(text).map(|claims| said(&claims))
     }
 
     #[test]

@@ -1,6 +1,6 @@
 //! What is kept of a payload: its text, where in it the claims stand, and what was made of them.
 
-use std::sync::OnceLock;
+use std::sync::{Arc, OnceLock};
 
 use serde_json::{Map, Value};
 
@@ -17,12 +17,10 @@ use crate::{
 /// What a token says. Most of it is only looked up in the text when somebody asks.
 #[derive(Default)]
 pub(super) struct Record {
-    pub(super) registered: Registered,
-    /// The whole payload where it is a plain one, or else the strings of `registered` only.
+    plain: Plain,
+    /// The whole payload where it is a plain one, or else the strings of the registered claims only.
     text: Box<str>,
     is_payload: bool,
-    /// The names of the other claims of a plain payload.
-    names: Vec<Span>,
     /// The other claims: of a plain payload not before somebody asks.
     other: OnceLock<Box<Map<String, Value>>>,
     pub(super) principal: OnceLock<Box<Principal>>,
@@ -31,22 +29,18 @@ pub(super) struct Record {
 
 impl Record {
     /// Reads a payload; a claim of a wrong type is malformed and never taken for absent.
-    pub(super) fn read(payload: Vec<u8>) -> Result<Self, JwtError> {
+    pub(super) fn read(payload: Vec<u8>) -> Result<Arc<Self>, JwtError> {
         let text = String::from_utf8(payload).map_err(|_| JwtErrorKind::ClaimsMalformed)?;
-        match plain::read(&text) {
-            Some(plain) => Ok(Self::of_plain(plain, text)),
-            None => Self::read_general(&text),
+        let mut plain = Plain::default();
+        if !plain::read(&text, &mut plain) {
+            return Self::read_general(&text).map(Arc::new);
         }
-    }
-
-    pub(super) fn of_plain(plain: Plain, text: String) -> Self {
-        Self {
-            registered: plain.registered,
+        Ok(Arc::new(Self {
+            plain,
             text: text.into_boxed_str(),
             is_payload: true,
-            names: plain.others,
             ..Self::default()
-        }
+        }))
     }
 
     pub(super) fn read_general(text: &str) -> Result<Self, JwtError> {
@@ -55,7 +49,10 @@ impl Record {
             return Err(JwtError::of_claim(JwtErrorKind::ClaimsMalformed, claim));
         }
         Ok(Self {
-            registered: payload.registered,
+            plain: Plain {
+                registered: payload.registered,
+                others: Vec::new(),
+            },
             text: payload.text.into_boxed_str(),
             other: OnceLock::from(Box::new(payload.other)),
             ..Self::default()
@@ -65,10 +62,9 @@ impl Record {
     /// The same claims, with nothing made of them yet.
     pub(super) fn anew(&self) -> Self {
         Self {
-            registered: self.registered.clone(),
+            plain: self.plain.clone(),
             text: self.text.clone(),
             is_payload: self.is_payload,
-            names: self.names.clone(),
             other: self.other.clone(),
             ..Self::default()
         }
@@ -79,24 +75,28 @@ impl Record {
         self.is_payload.then_some(&*self.text)
     }
 
+    pub(super) fn registered(&self) -> &Registered {
+        &self.plain.registered
+    }
+
     pub(super) fn iss(&self) -> Option<&str> {
-        self.string(self.registered.iss)
+        self.string(self.plain.registered.iss)
     }
 
     pub(super) fn sub(&self) -> Option<&str> {
-        self.string(self.registered.sub)
+        self.string(self.plain.registered.sub)
     }
 
     pub(super) fn jti(&self) -> Option<&str> {
-        self.string(self.registered.jti)
+        self.string(self.plain.registered.jti)
     }
 
     pub(super) fn scope(&self) -> Option<&str> {
-        self.string(self.registered.scope)
+        self.string(self.plain.registered.scope)
     }
 
     pub(super) fn aud(&self) -> impl Iterator<Item = &str> {
-        let audience = self.registered.aud.as_ref();
+        let audience = self.plain.registered.aud.as_ref();
         let spans = audience.map_or(&[][..], Audience::as_slice);
         spans.iter().map(|span| span.of(&self.text))
     }
@@ -109,14 +109,15 @@ impl Record {
     pub(super) fn other(&self) -> &Map<String, Value> {
         self.other.get_or_init(|| {
             // A plain payload is one that the general reader reads as well.
-            let payload = (!self.names.is_empty()).then(|| Payload::read(&self.text));
+            let payload = (!self.plain.others.is_empty()).then(|| Payload::read(&self.text));
             Box::new(payload.flatten().unwrap_or_default().other)
         })
     }
 
-    /// Whether the token has a claim of that name.
+    /// Whether the token has a claim of that name. Most are asked for by names that are known when compiled.
+    #[inline(always)]
     pub(super) fn has(&self, name: &str) -> bool {
-        let claims = &self.registered;
+        let claims = &self.plain.registered;
         match name {
             "iss" => claims.iss.is_some(),
             "sub" => claims.sub.is_some(),
@@ -134,7 +135,11 @@ impl Record {
     pub(super) fn has_other(&self, name: &str) -> bool {
         match self.other.get() {
             Some(other) => other.contains_key(name),
-            None => self.names.iter().any(|own| own.of(&self.text) == name),
+            None => self
+                .plain
+                .others
+                .iter()
+                .any(|own| own.of(&self.text) == name),
         }
     }
 }

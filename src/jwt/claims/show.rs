@@ -56,7 +56,7 @@ impl<T> Serialize for Claims<T> {
                 map.serialize_entry(name, text)?;
             }
         }
-        match &record.registered.aud {
+        match &record.registered().aud {
             Some(Audience::One(_)) => map.serialize_entry("aud", &record.aud().next())?,
             Some(Audience::Many(_)) => {
                 map.serialize_entry("aud", &record.aud().collect::<Vec<_>>())?;
