@@ -1,8 +1,12 @@
 //! One limit that several processes share through Redis: under full load, and while something breaks.
 //!
-//! A run of the length that is meant to be proven, with figures:
+//! `cargo test` makes short runs. Long ones (a minute of load on four processes, ten seconds without an answer,
+//! the default deadline) print the figures of the docs:
 //!
-//! `RATE_LIMIT_SHARED=long cargo test --features full --test rate_limit_shared -- --nocapture --test-threads 1`
+//! ```text
+//! cargo build --features full --example shared_limit
+//! RATE_LIMIT_SHARED=long cargo test --features full --test rate_limit_shared -- --nocapture --test-threads 1
+//! ```
 
 #![cfg(all(feature = "rate-limit", feature = "redis", feature = "axum"))]
 #![allow(

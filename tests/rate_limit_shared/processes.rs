@@ -9,6 +9,7 @@ use std::{
     time::Duration,
 };
 
+use portcullis::rate_limit::Quota;
 use tokio::runtime::Runtime;
 
 use crate::{
@@ -21,8 +22,6 @@ use crate::{
 
 const SERVERS: usize = 4;
 const LIMIT: usize = 1_000;
-/// The default of a quota.
-const SEGMENTS: f64 = 16.0;
 /// To each server.
 const CONNECTIONS: usize = 16;
 
@@ -189,7 +188,8 @@ fn four_processes_under_full_load_share_one_limit() {
         assert!(share >= run.all().len(), "server {server} starves");
     }
     assert!(surely_within(&run.all(), run.window) <= LIMIT);
-    let least = LIMIT as f64 * SEGMENTS / (SEGMENTS + 1.0);
+    let segments = f64::from(Quota::new(1, run.window).segment_count());
+    let least = LIMIT as f64 * segments / (segments + 1.0);
     assert!(run.average() >= least, "{} on average", run.average());
 }
 
