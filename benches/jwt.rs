@@ -4,7 +4,8 @@
 //! principal in the extensions, inner service included. Beside it runs what cannot be saved: the backend's
 //! own check of the same signature, its key made ready once. That layer remembers no tokens. Another, as it
 //! comes, sees 1,000 tokens in rotation; a third sees them too and has room for so few that none is ever
-//! remembered when it comes again.
+//! remembered when it comes again. With the feature `fetch`, two more go by keys that were fetched, with and
+//! without remembering tokens.
 //!
 //! What the layer allocates is counted by a test (`tests/jwt/allocations.rs`): a counting allocator would
 //! slow everything down here.
@@ -51,13 +52,24 @@ macro_rules! names {
                 ", room for 100 of 1,000 tokens in rotation"
             ),
             concat!("added by layer ", $name, ", 1,000 tokens in rotation"),
+            concat!("layer ", $name, ", fetched keys"),
+            concat!("layer ", $name, ", fetched keys, 1,000 tokens in rotation"),
         )
     };
 }
 
 fn main() -> io::Result<()> {
     let mut figures = Figures::new("jwt");
-    for (algorithm, raw_name, layer_name, again_name, in_vain_name, added_name) in [
+    for (
+        algorithm,
+        raw_name,
+        layer_name,
+        again_name,
+        in_vain_name,
+        added_name,
+        live_name,
+        live_again_name,
+    ) in [
         names!(Hs256, "HS256"),
         names!(Rs256, "RS256"),
         names!(Es256, "ES256"),
@@ -103,6 +115,27 @@ fn main() -> io::Result<()> {
         figures.add_median(&rounds, in_vain_name, Some(layer_name));
         let added = rounds.median(again_name) - rounds.median(BARE_AGAIN);
         figures.add(added_name, added, "ns", None);
+
+        // A set of keys is published, so it has no secrets.
+        let live = (!algorithm.is_symmetric()).then(|| live::verifier(algorithm));
+        let Some((_running, verifier)) = live.flatten() else {
+            continue;
+        };
+        let mut forgetful = JwtAuthLayer::new(verifier.clone().without_cache()).layer(inner());
+        let mut remembering = JwtAuthLayer::new(verifier).layer(inner());
+        for _ in 0..tokens.len() {
+            assert_eq!(finish(forgetful.call(one())).status(), 200);
+            assert_eq!(finish(remembering.call(all())).status(), 200);
+        }
+        let rounds = Rounds::measure(vec![
+            Contender::new(raw_name, || {
+                raw(black_box(signed.as_bytes()), black_box(&signature))
+            }),
+            Contender::new(live_name, || finish(forgetful.call(one())).status()),
+            Contender::new(live_again_name, || finish(remembering.call(all())).status()),
+        ]);
+        figures.add_median(&rounds, live_name, Some(raw_name));
+        figures.add_median(&rounds, live_again_name, Some(raw_name));
     }
     figures.write()
 }
@@ -158,6 +191,53 @@ fn finish<T>(future: impl Future<Output = Result<T, Infallible>>) -> T {
         Poll::Ready(Ok(output)) => output,
         Poll::Ready(Err(never)) => match never {},
         Poll::Pending => unreachable!("nothing here waits"),
+    }
+}
+
+/// Keys that were fetched, and what they are fetched on.
+#[cfg(feature = "fetch")]
+mod live {
+    use bytes::Bytes;
+    use http::{Request, Response};
+    use portcullis::{
+        fetch::{Fetch, FetchLimits, Fetched},
+        jwt::{Algorithm, JwtVerifier, RemoteJwks},
+    };
+    use serde_json::json;
+    use tokio::runtime::Runtime;
+
+    use crate::mint;
+
+    /// Publishes one set.
+    struct Issuer(Bytes);
+
+    impl Fetch for Issuer {
+        fn fetch(&self, _request: Request<Bytes>, _limits: FetchLimits) -> Fetched {
+            Box::pin(std::future::ready(Ok(Response::new(self.0.clone()))))
+        }
+    }
+
+    pub(crate) fn verifier(algorithm: Algorithm) -> Option<(Runtime, JwtVerifier)> {
+        let mut jwk = mint::jwk(algorithm);
+        jwk["alg"] = algorithm.as_str().into();
+        let set = json!({"keys": [jwk]}).to_string();
+        let running = Runtime::new().expect("a runtime");
+        let keys = RemoteJwks::builder("https://login.example.com/keys")
+            .build_over(Issuer(set.into()))
+            .expect("an address");
+        running.block_on(keys.refresh()).expect("a set of keys");
+        let verifier = JwtVerifier::builder(keys);
+        let verifier = verifier.issuer(mint::ISSUER).audience(mint::AUDIENCE);
+        Some((running, verifier))
+    }
+}
+
+#[cfg(not(feature = "fetch"))]
+mod live {
+    use portcullis::jwt::{Algorithm, JwtVerifier};
+
+    pub(crate) fn verifier(_algorithm: Algorithm) -> Option<((), JwtVerifier)> {
+        None
     }
 }
 

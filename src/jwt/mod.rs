@@ -18,6 +18,22 @@
 //! A verified token says what its issuer knew when it was signed. It is good until `exp`, logged out or not;
 //! keep the lives of tokens short. A bearer token is whose hands it is in: serve it over TLS only.
 //!
+//! # What it costs
+//!
+//! The whole layer and an empty service in it, as a multiple of the signature check alone (backend `aws-lc`; a
+//! token of 8 claims; medians of interleaved runs of the bench `jwt`, on a processor that computes SHA-256 in
+//! hardware, where that check takes 0.31, 12, 34 and 24 µs):
+//!
+//! | | HS256 | RS256 | ES256 | Ed25519 |
+//! |---|---|---|---|---|
+//! | every token verified | 2.4 | 1.05 | 1.02 | 1.02 |
+//! | every token verified, keys that were fetched | | 1.06 | 1.02 | 1.02 |
+//! | tokens that were seen before, 1,000 in rotation | 1.1 | 0.04 | 0.01 | 0.015 |
+//!
+//! A token that was seen before adds 0.25 to 0.35 µs to the service and 2 allocations, another one 4: the text
+//! of its claims, what was read of them, and two places in the extensions. One more names the claims that RFC
+//! 7519 does not know.
+//!
 //! # Example
 //!
 //! ```

@@ -3,7 +3,8 @@
 //! A client sends the same token with every request until it is renewed. Looking it up costs a thirtieth to a
 //! hundredth of a signature, and less than half of an HMAC with the reading of the claims (measured by the
 //! bench `jwt`, on a processor that computes SHA-256 in hardware), so tokens of every algorithm are
-//! remembered. A token that never comes again costs a fifth more under an HMAC. A hit must therefore be worth exactly what the verification was worth:
+//! remembered. A token that never comes again costs a quarter more under an HMAC. A hit must therefore be
+//! worth exactly what the verification was worth:
 //!
 //! - **Nothing is accepted that was not verified.** An entry is found by the SipHash-2-4-128 of the whole
 //!   token, signature included, under a key of 128 bits that the operating system gave to this cache and
