@@ -76,6 +76,7 @@
 //! # }
 //! ```
 
+mod address;
 mod algorithm;
 mod authorization;
 mod base64url;

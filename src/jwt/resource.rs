@@ -13,7 +13,10 @@ use http::{HeaderValue, Method, Request, Response, Uri};
 use serde_json::{Map, Value};
 use tower_service::Service;
 
-use super::published::{cached_for, published};
+use super::{
+    address::shown,
+    published::{cached_for, published},
+};
 use crate::{body::ResponseBody, config::ConfigError};
 
 const WELL_KNOWN: &str = "/.well-known/oauth-protected-resource";
@@ -92,7 +95,7 @@ impl ResourceMetadata {
         let issuer = issuer.into();
         checked(NAME, &issuer)?;
         if issuer.contains('?') {
-            return Err(ConfigError::new(NAME, issuer, "must have no query"));
+            return Err(ConfigError::new(NAME, shown(&issuer), "must have no query"));
         }
         let mut servers = match self.members.get(NAME) {
             Some(Value::Array(servers)) => servers.clone(),
@@ -217,7 +220,7 @@ impl ResourceMetadata {
 fn checked(setting: &'static str, url: &str) -> Result<usize, ConfigError> {
     let wrong = || {
         let expected = "must be an absolute https: URL without credentials and fragment";
-        ConfigError::new(setting, url, expected)
+        ConfigError::new(setting, shown(url), expected)
     };
     let read: Uri = url.parse().map_err(|_| wrong())?;
     let authority = read.authority().ok_or_else(wrong)?;

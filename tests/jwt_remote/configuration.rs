@@ -66,6 +66,27 @@ fn times_and_caps_have_bounds() {
 }
 
 #[test]
+fn no_error_and_no_debug_holds_the_secret_of_an_address() {
+    for address in [
+        "https://user:hunter2@login.example.com/keys",
+        "user:hunter2@login.example.com",
+        "http://login.example.com/keys?key=hunter2",
+        "https://login.example.com/#hunter2",
+    ] {
+        for builder in [
+            RemoteJwks::builder(address),
+            RemoteJwks::discover(address),
+            RemoteJwks::discover_oauth(address),
+        ] {
+            let debug = format!("{builder:?}");
+            let error = builder.build().expect_err(address);
+            let all = format!("{debug} {error} {error:?}");
+            assert!(!all.contains("hunter2"), "{all}");
+        }
+    }
+}
+
+#[test]
 fn a_query_is_not_shown() {
     let built = builder();
     assert!(!format!("{built:?}").contains("hidden"));

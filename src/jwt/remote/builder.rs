@@ -9,7 +9,7 @@ use std::{
 use bytes::Bytes;
 
 use super::{
-    super::Algorithm,
+    super::{Algorithm, address::shown},
     JwksEvent, RemoteJwks,
     load::{Loader, SetRules},
     schedule::Schedule,
@@ -251,11 +251,6 @@ impl RemoteJwksBuilder {
         }
         Ok(())
     }
-}
-
-/// An address without its query, where there may be a secret.
-fn shown(uri: &str) -> String {
-    uri.split('?').next().unwrap_or_default().to_owned()
 }
 
 impl fmt::Debug for RemoteJwksBuilder {

@@ -4,7 +4,10 @@ use http::Uri;
 use serde_json::Value;
 
 use super::{JwksError, JwksErrorKind};
-use crate::{config::ConfigError, jwt::json};
+use crate::{
+    config::ConfigError,
+    jwt::{address::shown, json},
+};
 
 /// Where the keys are.
 #[derive(Debug)]
@@ -18,7 +21,7 @@ impl Target {
     pub(super) fn keys(uri: &str, allow_http: bool) -> Result<Self, ConfigError> {
         match read(uri, allow_http) {
             Some(uri) => Ok(Self::Keys(uri)),
-            None => Err(ConfigError::new("uri", uri, expected(allow_http))),
+            None => Err(ConfigError::new("uri", shown(uri), expected(allow_http))),
         }
     }
 
@@ -28,7 +31,7 @@ impl Target {
         issuer: &str,
         allow_http: bool,
     ) -> Result<Self, ConfigError> {
-        let wrong = || ConfigError::new("issuer", issuer, expected(allow_http));
+        let wrong = || ConfigError::new("issuer", shown(issuer), expected(allow_http));
         let own = read(issuer, allow_http).ok_or_else(wrong)?;
         if own.query().is_some() {
             return Err(wrong());
