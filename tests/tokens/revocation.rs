@@ -100,6 +100,12 @@ pub(crate) async fn a_store_revokes(store: impl RevocationStore + Clone) {
     clock.set(now() + Duration::from_secs(1));
     revocations.revoke_subject(ISSUER, "user-7").await.unwrap();
     assert!(asked(&claims(json!({"iat": NOW, "jti": "x"}))).await);
+    // Whatever is issued, ever.
+    let end_of_time = SystemTime::UNIX_EPOCH + Duration::from_secs(i64::MAX as u64);
+    let banned = claims(json!({"sub": "user-9", "iat": NOW, "jti": "y"}));
+    assert!(!asked(&banned).await);
+    settled(store.revoke_subject(ISSUER, "user-9", end_of_time, now() + HOUR, now())).await;
+    assert!(asked(&banned).await);
 
     // Neither jti nor exp: cannot be revoked alone.
     assert!(
@@ -129,6 +135,19 @@ async fn entries_expire_with_what_they_revoke() {
     let end = now() + HOUR + MOST_LEEWAY;
     assert!(is_revoked(&store, &token, end - Duration::from_nanos(1)));
     assert!(!is_revoked(&store, &token, end));
+}
+
+#[tokio::test]
+async fn a_subject_is_revoked_for_as_long_as_was_said_however_long() {
+    for longest_life in [Duration::MAX, Duration::from_secs(u64::MAX / 4)] {
+        let store = MemoryStore::new();
+        let revocations = Revocations::new(store.clone(), longest_life);
+        let revocations = revocations.with_clock(ManualClock::at_unix(NOW));
+        let year = 365 * 24 * HOUR;
+        let token = claims(json!({"iat": NOW - 1, "exp": NOW + 3600}));
+        revocations.revoke_subject(ISSUER, "user-7").await.unwrap();
+        assert!(is_revoked(&store, &token, now() + 99 * year));
+    }
 }
 
 #[tokio::test]

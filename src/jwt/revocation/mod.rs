@@ -24,6 +24,8 @@ use crate::{
 
 /// The most that a verifier forgives two clocks, which an entry must outlast as well.
 const MOST_LEEWAY: Duration = Duration::from_secs(10 * 60);
+/// As good as for ever, and no moment so much later is beyond what a clock can tell.
+const FOR_EVER: Duration = Duration::from_secs(100 * 366 * 24 * 60 * 60);
 
 /// What a store is asked about a token.
 #[derive(Clone, Copy, Debug)]
@@ -134,12 +136,13 @@ pub struct Revocations {
 
 impl Revocations {
     /// Revokes in this store. `longest_life` is the longest time from `iat` to `exp` of any token: for so
-    /// long a subject's revocation is remembered, and a token that lives longer comes back to life.
+    /// long a subject's revocation is remembered, and a token that lives longer comes back to life. Where no
+    /// such time is known, `Duration::MAX` stands for a century.
     pub fn new(store: impl RevocationStore, longest_life: Duration) -> Self {
         Self {
             store: Arc::new(store),
             clock: Arc::new(SystemClock),
-            longest_life,
+            longest_life: longest_life.min(FOR_EVER),
         }
     }
 

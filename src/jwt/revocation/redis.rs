@@ -13,6 +13,8 @@ use crate::store::{Call, Expiry, Key, RedisStore, Reply, Script, StoreError, Sto
 
 const TOKENS: &str = "revoked-token";
 const SUBJECTS: &str = "revoked-subject";
+/// What Lua's numbers can tell apart, in milliseconds: some 285,000 years.
+const LATEST: u64 = 1 << 53;
 
 /// The latest of both moments holds.
 static REVOKE: LazyLock<Script> = LazyLock::new(|| {
@@ -89,8 +91,8 @@ impl RedisStore {
         };
         let store = self.clone();
         // Rounded up: rather a token too many.
-        let moment = u64::try_from(moment.as_nanos().div_ceil(1_000_000)).unwrap_or(u64::MAX);
-        let arguments = (moment, Expiry::after(left));
+        let moment = u64::try_from(moment.as_nanos().div_ceil(1_000_000)).unwrap_or(LATEST);
+        let arguments = (moment.min(LATEST), Expiry::after(left));
         Reply::Wait(Box::pin(async move {
             let keys = [&key];
             let revoked = store.script(&REVOKE, &keys, arguments, Call::idempotent());
