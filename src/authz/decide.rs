@@ -239,7 +239,10 @@ impl Policy {
                 None => principal.has_permission(permission.as_str()),
             },
             Node::Tenant(tenant) => principal.tenant_id() == Some(tenant),
-            Node::SameTenant => tenant.is_some() && principal.tenant_id() == tenant,
+            Node::SameTenant => {
+                // An empty name is nobody's, and two that have none are not the same.
+                tenant.is_some_and(|tenant| !tenant.is_empty()) && principal.tenant_id() == tenant
+            }
             Node::Classes(classes) => principal
                 .acr()
                 .is_some_and(|own| classes.iter().any(|class| class == own)),

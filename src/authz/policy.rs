@@ -102,7 +102,7 @@ impl Policy {
 
     /// Demands that the principal acts in the tenant that the request is about:
     /// [`RequireLayer::tenant`](super::RequireLayer::tenant), [`Access::tenant`]. A principal without a
-    /// tenant, and a request about none, do not pass.
+    /// tenant, and a request about none, do not pass; an empty name is none.
     pub fn same_tenant() -> Self {
         Self::of(Node::SameTenant)
     }

@@ -120,6 +120,8 @@ fn the_tenant_of_the_request_must_be_the_principals() {
         DenialKind::TenantMismatch
     );
     assert!(of(&nobodys, "acme").is_err() && of(&nobodys, "").is_err());
+    // A claim that is there and empty, and the path `/tenants//orders`.
+    assert!(of(&user().tenant(""), "").is_err());
     // A request about no tenant, and a principal of none, are not equal.
     assert!(check(&policy, &acme).is_err() && check(&policy, &nobodys).is_err());
 }
