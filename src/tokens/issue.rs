@@ -124,7 +124,7 @@ impl TokenIssuer {
     /// # Errors
     ///
     /// If the operating system has no randomness to give, the backend does not sign, or the clock stands
-    /// before 1970.
+    /// before 1970 or at the end of what it can show.
     pub fn issue(&self, grant: &Grant) -> Result<AccessToken, IssueError> {
         self.issue_at(grant, self.settings.clock.now())
     }
@@ -144,6 +144,8 @@ impl TokenIssuer {
         let since_epoch = now.duration_since(SystemTime::UNIX_EPOCH);
         let issued = since_epoch.map_err(|_| IssueErrorKind::ClockUnset)?;
         let issued = Duration::from_secs(issued.as_secs());
+        let expires_at = SystemTime::UNIX_EPOCH.checked_add(issued + *lifetime);
+        let expires_at = expires_at.ok_or(IssueErrorKind::ClockUnset)?;
         let mut id = [0; 16];
         random::fill(&mut id).map_err(|_| IssueErrorKind::RandomFailed)?;
         let jwt_id = URL_SAFE_NO_PAD.encode(id);
@@ -153,7 +155,7 @@ impl TokenIssuer {
         Ok(AccessToken {
             text: text.ok_or(IssueErrorKind::SigningFailed)?,
             jwt_id,
-            expires_at: SystemTime::UNIX_EPOCH + issued + *lifetime,
+            expires_at,
             expires_in: *lifetime,
         })
     }
@@ -270,7 +272,7 @@ pub enum IssueErrorKind {
     RandomFailed,
     /// The crypto backend does not sign.
     SigningFailed,
-    /// The clock stands before 1970: it was never set.
+    /// The clock stands before 1970, or at the end of what it can show: it was never set.
     ClockUnset,
 }
 
@@ -311,7 +313,7 @@ impl fmt::Display for IssueError {
         f.write_str(match self.0 {
             IssueErrorKind::RandomFailed => "the operating system's random generator failed",
             IssueErrorKind::SigningFailed => "the crypto backend did not sign",
-            IssueErrorKind::ClockUnset => "the clock stands before 1970",
+            IssueErrorKind::ClockUnset => "the clock was never set",
         })
     }
 }

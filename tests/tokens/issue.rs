@@ -136,12 +136,17 @@ fn what_cannot_be_issued_is_refused() {
     ] {
         assert!(issuer().lifetime(wrong).is_err(), "{wrong:?}");
     }
-    let unset = SystemTime::UNIX_EPOCH - Duration::from_secs(1);
-    let error = issuer().issue_at(&grant(), unset).unwrap_err();
-    assert_eq!(
-        (error.kind(), error.code()),
-        (IssueErrorKind::ClockUnset, "token_clock_unset")
-    );
+    let end_of_time = Duration::from_secs(i64::MAX as u64 - 1);
+    for unset in [
+        SystemTime::UNIX_EPOCH - Duration::from_secs(1),
+        SystemTime::UNIX_EPOCH + end_of_time,
+    ] {
+        let error = issuer().issue_at(&grant(), unset).unwrap_err();
+        assert_eq!(
+            (error.kind(), error.code()),
+            (IssueErrorKind::ClockUnset, "token_clock_unset")
+        );
+    }
 }
 
 /// Through the whole life of two keys, a verifier that has fetched the published set whenever it changed

@@ -391,6 +391,14 @@ fn keys_are_rotated_by_their_ids() {
             .add_retired_jwk(ed_jwk().to_string())
             .is_err()
     );
+    // Whatever is private of a key would be published with it.
+    for private in ["p", "q", "dp", "dq", "qi", "oth"] {
+        let mut jwk = json!({"kty": "RSA", "n": mint::RSA_N, "e": "AQAB", "kid": "r"});
+        let retired = |jwk: &Value| SigningKeys::new(new.clone()).add_retired_jwk(jwk.to_string());
+        assert!(retired(&jwk).is_ok());
+        jwk[private] = json!("AQAB");
+        assert!(retired(&jwk).is_err(), "{private}");
+    }
 
     let secret = SigningKey::hs256(mint::SECRET.as_slice()).unwrap();
     let published = SigningKeys::new(secret.clone().kid("s"))

@@ -12,6 +12,13 @@ use super::{
 };
 use crate::jwt::{Algorithm, base64url};
 
+/// Of RSA keys, each of the primes is the whole key (RFC 7518 section 6.3.2).
+fn is_private(kty: &str, members: &Map<String, Value>) -> bool {
+    let has = |name: &&str| members.contains_key(*name);
+    let rsa = ["p", "q", "dp", "dq", "qi", "oth"];
+    kty != "oct" && has(&"d") || kty == "RSA" && rsa.iter().any(has)
+}
+
 /// A JWK that may verify.
 pub(super) struct Jwk {
     pub(super) content: Content,
@@ -37,7 +44,7 @@ pub(super) fn read(jwk: &Value) -> Result<Jwk, KeyError> {
         None => None,
         Some(name) => Some(Algorithm::from_name(name).ok_or_else(|| unsupported("alg", name))?),
     };
-    if kty != "oct" && members.contains_key("d") {
+    if is_private(kty, members) {
         return Err(der::private());
     }
     let content = match kty {
