@@ -45,6 +45,11 @@ async fn an_older_token_within_the_window_leads_to_the_live_one() {
 }
 
 #[tokio::test]
+async fn a_clock_that_goes_back_does_not_hold_the_window_open() {
+    stores::a_clock_that_goes_back_does_not_hold_the_window_open(node("j:")).await;
+}
+
+#[tokio::test]
 async fn reuse_is_named_and_ends_the_family() {
     stores::reuse_is_named_and_ends_the_family(node("d:")).await;
 }

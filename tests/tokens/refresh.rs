@@ -257,26 +257,42 @@ async fn memory_is_bounded_and_what_lives_is_not_forgotten() {
 }
 
 #[tokio::test]
-async fn a_clock_that_goes_back_neither_ends_nor_widens_anything() {
-    let bench = bench(MemoryStore::new());
-    let first = bench.refresh.begin("user-7", "").await.unwrap();
-    bench.clock.advance(HOUR);
-    let second = bench.refresh.rotate(first.expose()).await.unwrap();
-    bench
-        .clock
-        .set(SystemTime::UNIX_EPOCH + Duration::from_secs(NOW));
-    assert!(
-        bench
-            .refresh
-            .rotate(first.expose())
-            .await
-            .unwrap()
-            .is_again()
-    );
-    let third = bench.refresh.rotate(second.token().expose()).await.unwrap();
-    bench.clock.advance(HOUR + Duration::from_secs(11));
-    assert!(bench.refresh.rotate(second.token().expose()).await.is_err());
-    assert!(bench.refresh.rotate(third.token().expose()).await.is_err());
+async fn keys_are_not_tried_without_end() {
+    let store = Arc::new(MemoryStore::new());
+    let clock = Arc::new(ManualClock::at_unix(NOW));
+    let with = |order: &[usize]| {
+        let key = |at: &usize| format!("{KEY}, number {at}");
+        let mut refresh = RefreshTokens::new(key(&order[0])).unwrap();
+        for other in &order[1..] {
+            refresh = refresh.add_other_key(key(other)).unwrap();
+        }
+        refresh
+            .with_store(Arc::clone(&store))
+            .with_clock(clock.clone())
+    };
+    for (here, there, is_found) in [
+        (&[0, 1][..], &[1, 0][..], true),
+        (&[0, 1, 2, 3], &[3, 0, 1, 2], false),
+    ] {
+        let (here, there) = (with(here), with(there));
+        let first = there.begin("user-7", "").await.unwrap();
+        let mut live = first.clone();
+        for _ in 0..8 {
+            live = there.rotate(live.expose()).await.unwrap().token().clone();
+        }
+        // The last of all the chains that there may be.
+        let again = here.rotate(first.expose()).await;
+        match is_found {
+            true => assert_eq!(again.unwrap().token().generation(), 8),
+            false => assert_eq!(
+                again.unwrap_err().kind(),
+                RefreshErrorKind::SuccessorUnknown
+            ),
+        }
+        // Whoever made them finds them at once, and whoever did not ends nothing.
+        assert_eq!(*there.rotate(first.expose()).await.unwrap().token(), live);
+        assert!(here.rotate(live.expose()).await.is_ok());
+    }
 }
 
 #[tokio::test]

@@ -67,6 +67,11 @@ macro_rules! suite {
             }
 
             #[tokio::test]
+            async fn a_clock_that_goes_back_does_not_hold_the_window_open() {
+                super::a_clock_that_goes_back_does_not_hold_the_window_open($store).await;
+            }
+
+            #[tokio::test]
             async fn reuse_is_named_and_ends_the_family() {
                 super::reuse_is_named_and_ends_the_family($store).await;
             }
@@ -148,6 +153,44 @@ pub(crate) async fn a_token_comes_again_within_the_grace_window_only(
     assert_eq!(
         bench.kind(second.token().expose()).await,
         Err(RefreshErrorKind::Revoked)
+    );
+}
+
+pub(crate) async fn a_clock_that_goes_back_does_not_hold_the_window_open(
+    store: impl RefreshTokenStore,
+) {
+    let bench = bench(store);
+    let at = |seconds| SystemTime::UNIX_EPOCH + Duration::from_secs(NOW) + seconds;
+    let first = bench.refresh.begin("user-7", "").await.unwrap();
+    bench.clock.advance(HOUR);
+    let second = bench.refresh.rotate(first.expose()).await.unwrap();
+    // Clocks that differ by a minute are what they are.
+    bench.clock.set(at(HOUR - 60 * SECOND));
+    let again = bench.refresh.rotate(first.expose()).await.unwrap();
+    assert_eq!(again.token(), second.token());
+    // By an hour: what goes on goes on, within windows as long as ever.
+    bench.clock.set(at(Duration::ZERO));
+    let third = bench.refresh.rotate(second.token().expose()).await.unwrap();
+    bench.clock.advance(10 * SECOND);
+    let again = bench.refresh.rotate(second.token().expose()).await.unwrap();
+    assert_eq!(again.token(), third.token());
+    bench.clock.advance(SECOND);
+    assert_eq!(
+        bench.kind(second.token().expose()).await,
+        Err(RefreshErrorKind::Reused(ReuseKind::Predecessor))
+    );
+    assert_eq!(
+        bench.kind(third.token().expose()).await,
+        Err(RefreshErrorKind::Revoked)
+    );
+    // A rotation in a future that is no clock's fault is none of just now.
+    let first = bench.refresh.begin("user-8", "").await.unwrap();
+    bench.clock.set(at(HOUR));
+    bench.refresh.rotate(first.expose()).await.unwrap();
+    bench.clock.set(at(HOUR - 61 * SECOND));
+    assert_eq!(
+        bench.kind(first.expose()).await,
+        Err(RefreshErrorKind::Reused(ReuseKind::Predecessor))
     );
 }
 

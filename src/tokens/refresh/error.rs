@@ -26,7 +26,8 @@ pub enum RefreshErrorKind {
     /// It was used before: its family is revoked now.
     Reused(ReuseKind),
     /// It was presented again within the grace window, and its successor was made under a key that is not
-    /// known here. Nothing is lost: another instance knows it.
+    /// known here, or is several rotations under three or more keys away. Nothing is lost: another instance
+    /// knows it.
     SuccessorUnknown,
     /// The store could not answer. Nothing is decided.
     StoreUnavailable,

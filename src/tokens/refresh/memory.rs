@@ -8,7 +8,7 @@ use std::{
 
 use super::{
     FamilyFacts, FamilyId, NewFamily, RefreshTokenStore, ReuseKind, TokenHash, Turn, Turned,
-    store::{MOST_FAMILIES, REMEMBERED_ROTATIONS},
+    store::{MOST_FAMILIES, MOST_SKEW, REMEMBERED_ROTATIONS},
 };
 use crate::store::{Domain, MemoryStore, Reply, StoreError, StoreErrorKind};
 
@@ -89,14 +89,14 @@ impl Table {
         if family.revoked {
             return Turned::Revoked;
         }
-        let now = now.max(family.touched);
+        let (clock, now) = (now, now.max(family.touched));
         let is_live = turn.generation == family.generation && turn.presented == family.live;
         let is_next = turn.generation.checked_sub(1) == Some(family.generation)
             && turn.predecessor == Some(family.live);
         if is_live || is_next {
             for _ in 0..1 + usize::from(is_next) {
                 family.generation += 1;
-                family.rotations.push_back(now);
+                family.rotations.push_back(clock);
             }
             while family.rotations.len() > REMEMBERED_ROTATIONS {
                 family.rotations.pop_front();
@@ -122,9 +122,9 @@ impl Table {
             let index = family.rotations.len().checked_sub(ago as usize)?;
             family.rotations.get(index)
         });
-        let within = |at: &SystemTime| {
-            let age = now.duration_since(*at).unwrap_or_default();
-            age <= turn.grace
+        let within = |at: &SystemTime| match clock.duration_since(*at) {
+            Ok(age) => age <= turn.grace,
+            Err(ahead) => ahead.duration() <= MOST_SKEW,
         };
         if rotated_at.is_some_and(within) {
             return Turned::Again {

@@ -30,6 +30,9 @@ use crate::{
 
 /// The code of the event that a store had lost a rotation.
 const LOST_ROTATION: &str = "refresh_store_lost_rotation";
+/// How many successors are made at most to find the live one: enough for two keys in any order as far back as
+/// a store remembers. With four it would be 87,380, at any client's wish.
+const MOST_TRIES: u32 = 1 << (REMEMBERED_ROTATIONS + 1);
 const LONGEST_SUBJECT: usize = 1024;
 const LONGEST_PAYLOAD: usize = 16 * 1024;
 
@@ -163,7 +166,7 @@ impl RefreshTokens {
                 generation,
                 live,
             } => {
-                let live = self.follow(&parts, generation, &live);
+                let live = self.follow(&parts, generation, &live, &mut { MOST_TRIES });
                 (facts, live.ok_or(RefreshErrorKind::SuccessorUnknown)?, true)
             }
             Turned::Reused(kind, facts) => {
@@ -219,15 +222,22 @@ impl RefreshTokens {
     }
 
     /// The descendant of that generation and hash, whichever keys the ones between were made under.
-    fn follow(&self, from: &Parts, generation: u32, hash: &TokenHash) -> Option<Parts> {
+    fn follow(
+        &self,
+        from: &Parts,
+        generation: u32,
+        hash: &TokenHash,
+        tries: &mut u32,
+    ) -> Option<Parts> {
         self.0.keys.iter().find_map(|key| {
+            *tries = tries.checked_sub(1)?;
             let next = from.successor(key)?;
             if next.generation == generation {
                 (next.hash() == *hash).then_some(next)
             } else {
                 // A store says so of the latest rotations only, so this is not deep.
                 let within = generation.checked_sub(next.generation)? < REMEMBERED_ROTATIONS as u32;
-                within.then(|| self.follow(&next, generation, hash))?
+                within.then(|| self.follow(&next, generation, hash, tries))?
             }
         })
     }

@@ -13,7 +13,7 @@ use std::{
 
 use super::{
     FamilyFacts, FamilyId, MOST_FAMILIES, NewFamily, RefreshTokenStore, ReuseKind, Turn, Turned,
-    subject_tag,
+    store::MOST_SKEW, subject_tag,
 };
 use crate::store::{Call, Expiry, RedisStore, Reply, Script, StoreError, StoreErrorKind};
 
@@ -62,11 +62,11 @@ static ROTATE: LazyLock<Script> = LazyLock::new(|| {
         if gen == f.g and ARGV[4] == f.h then what = 0 end
         if gen == f.g + 1 and ARGV[9] == f.h then
             what = 2
-            table.insert(f.r, now)
+            table.insert(f.r, clock)
         end
         if what >= 0 then
             f.h, f.g, f.t = ARGV[5], gen + 1, now
-            table.insert(f.r, now)
+            table.insert(f.r, clock)
             while #f.r > tonumber(ARGV[8]) do table.remove(f.r, 1) end
             f.e = f.d
             if now + tonumber(ARGV[7]) < f.e then f.e = now + tonumber(ARGV[7]) end
@@ -77,7 +77,8 @@ static ROTATE: LazyLock<Script> = LazyLock::new(|| {
         end
         local behind = f.g - gen
         if behind > 0 and behind <= #f.r then
-            if now - f.r[#f.r - behind + 1] <= tonumber(ARGV[6]) then
+            local age = clock - f.r[#f.r - behind + 1]
+            if age <= tonumber(ARGV[6]) and age >= -tonumber(ARGV[10]) then
                 return {1, f.s, f.p, f.d, f.g, f.h}
             end
         end
@@ -152,6 +153,7 @@ impl RefreshTokenStore for RedisStore {
             Expiry::after(turn.idle),
             super::REMEMBERED_ROTATIONS,
             turn.predecessor.map_or(Vec::new(), Vec::from),
+            whole_millis(MOST_SKEW),
         );
         // Sent again, a rotation that was done looks like another tab's: without a window, like a thief's.
         let call = match turn.grace < Duration::from_secs(2) {

@@ -16,6 +16,11 @@ pub const REMEMBERED_ROTATIONS: usize = 8;
 /// and again fills their own place and nobody else's.
 pub const MOST_FAMILIES: usize = 1024;
 
+/// How far in the future a rotation may lie and still be within the grace window: callers' clocks differ, and a
+/// time may be long on its way. A clock that was set back further must not keep the window open until it is
+/// where it was.
+pub(super) const MOST_SKEW: Duration = Duration::from_secs(60);
+
 /// A family to begin.
 #[derive(Clone, Copy, Debug)]
 #[non_exhaustive]
@@ -108,7 +113,7 @@ impl FamilyFacts {
 ///
 /// Every verb is atomic under any interleaving. A family is kept until it ends or has been idle for too
 /// long, revoked or not, and no longer; it is never forgotten earlier to make room. `now` is the caller's
-/// clock; where callers' clocks differ, time does not go backwards for a family.
+/// clock; where callers' clocks differ, a family that was used does not expire earlier for it.
 pub trait RefreshTokenStore: Send + Sync + 'static {
     /// Begins a family. A store that is full refuses, and so it does where the subject has
     /// [`MOST_FAMILIES`].
@@ -121,8 +126,8 @@ pub trait RefreshTokenStore: Send + Sync + 'static {
     /// 3. The live token (generation and hash): its successor becomes the live one, [`Turned::Rotated`].
     /// 4. A token of the generation after the live one's, whose predecessor is the live one: its successor
     ///    becomes the live one, as if both had been rotated now, [`Turned::CaughtUp`].
-    /// 5. A token of an earlier generation that was rotated not longer ago than the grace window, one of the
-    ///    latest [`REMEMBERED_ROTATIONS`]: [`Turned::Again`].
+    /// 5. A token of an earlier generation that was rotated not longer ago than the grace window, nor more than
+    ///    a minute in the future, one of the latest [`REMEMBERED_ROTATIONS`]: [`Turned::Again`].
     /// 6. Any other: the family is revoked, [`Turned::Reused`].
     fn rotate(&self, turn: &Turn, now: SystemTime) -> Reply<Turned>;
 
