@@ -32,6 +32,7 @@ pub struct IpKey {
 impl IpKey {
     /// The key of an address.
     #[must_use]
+    #[inline]
     pub fn new(ip: IpAddr, ipv6: Ipv6Prefix) -> Self {
         match ip.to_canonical() {
             IpAddr::V4(ip) => Self {
@@ -53,6 +54,16 @@ impl IpKey {
         let mut bytes = [self.prefix; 17];
         bytes[..16].copy_from_slice(&self.bits.to_be_bytes());
         bytes
+    }
+
+    /// What [`IpKey::to_bytes`] says, as numbers.
+    #[cfg_attr(
+        not(feature = "rate-limit"),
+        allow(dead_code, reason = "asked by limits")
+    )]
+    #[inline]
+    pub(crate) fn to_bits(self) -> (u128, u8) {
+        (self.bits, self.prefix)
     }
 
     /// The address, or the first one of the network.

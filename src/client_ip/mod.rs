@@ -107,6 +107,7 @@ pub struct PeerAddr(pub SocketAddr);
 
 /// The address of the peer, if the server or the application put it into the extensions.
 #[must_use]
+#[inline]
 pub fn peer_addr(extensions: &Extensions) -> Option<SocketAddr> {
     let own = extensions.get::<PeerAddr>().map(|peer| peer.0);
     #[cfg(feature = "axum")]
@@ -119,6 +120,7 @@ pub fn peer_addr(extensions: &Extensions) -> Option<SocketAddr> {
 }
 
 /// The IP address of the peer, IPv4-mapped IPv6 as IPv4, and only if it is somebody's.
+#[inline]
 fn peer_ip(request: RequestHead<'_>) -> Option<IpAddr> {
     let ip = peer_addr(request.extensions())?.ip().to_canonical();
     (!ip.is_unspecified()).then_some(ip)

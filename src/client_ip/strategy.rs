@@ -1,6 +1,9 @@
 //! [`ClientIp`]: how the client's address is found.
 
-use std::{net::IpAddr, sync::Arc};
+use std::{
+    net::{IpAddr, SocketAddr},
+    sync::Arc,
+};
 
 use http::{HeaderName, header::FORWARDED};
 
@@ -8,7 +11,8 @@ use super::{
     error::{ClientIpError, ClientIpErrorKind},
     header::{ForwardedHeader, X_FORWARDED_FOR, header_name},
     hops::{MAX_ELEMENT, MAX_HOPS},
-    node, peer_ip,
+    key::{IpKey, Ipv6Prefix},
+    node, peer_addr, peer_ip,
     proxies::TrustedProxies,
 };
 use crate::{config::ConfigError, head::RequestHead};
@@ -149,8 +153,32 @@ impl ClientIp {
     /// # Errors
     ///
     /// The address cannot be determined. Refuse the request: see [`ClientIpError::rejection`].
+    #[inline]
     pub fn resolve(&self, request: RequestHead<'_>) -> Result<IpAddr, ClientIpError> {
         self.find(request).map_err(ClientIpError::new)
+    }
+
+    /// What the client is counted under.
+    #[cfg_attr(
+        not(feature = "rate-limit"),
+        allow(dead_code, reason = "asked by limits")
+    )]
+    #[inline]
+    pub(crate) fn key(
+        &self,
+        request: RequestHead<'_>,
+        ipv6: Ipv6Prefix,
+    ) -> Result<IpKey, ClientIpError> {
+        // The usual case, straight from the peer's address.
+        if let (Source::Peer, None, Some(SocketAddr::V4(peer))) = (
+            &self.source,
+            &self.trusted_peers,
+            peer_addr(request.extensions()),
+        ) && !peer.ip().is_unspecified()
+        {
+            return Ok(IpKey::new(IpAddr::V4(*peer.ip()), ipv6));
+        }
+        Ok(IpKey::new(self.resolve(request)?, ipv6))
     }
 
     fn of(source: Source) -> Self {
@@ -160,6 +188,7 @@ impl ClientIp {
         }
     }
 
+    #[inline]
     fn find(&self, request: RequestHead<'_>) -> Result<IpAddr, ClientIpErrorKind> {
         let peer = || peer_ip(request).ok_or(ClientIpErrorKind::PeerUnknown);
         if let Some(proxies) = &self.trusted_peers {

@@ -13,7 +13,7 @@ use pin_project_lite::pin_project;
 use tower_service::Service;
 
 use super::{Guard, Verdict};
-use crate::{body::ResponseBody, head::RequestHead};
+use crate::{body::ResponseBody, head::RequestHead, problem::Rejection};
 
 pin_project! {
     /// The future of [`Guarded`](super::Guarded): the check if it must wait, then the inner service's
@@ -50,15 +50,20 @@ where
     G: Guard,
     S: Service<Request<B>>,
 {
+    /// The inner service was called.
     #[inline]
-    pub(super) fn decided(
-        guard: &G,
-        verdict: Verdict<G::Pass>,
-        service: &mut S,
-        request: Request<B>,
-    ) -> Self {
+    pub(super) fn called(future: S::Future, depart: Option<(G, G::Pass)>) -> Self {
         Self {
-            state: proceed(guard, verdict, service, request),
+            state: State::Calling { future, depart },
+        }
+    }
+
+    /// The guard answers.
+    pub(super) fn answered(response: Box<Response<Bytes>>) -> Self {
+        Self {
+            state: State::Answered {
+                response: Some(response),
+            },
         }
     }
 
@@ -80,8 +85,7 @@ where
     }
 }
 
-/// Follows a verdict: the one place where an inner service is called.
-#[inline]
+/// Follows a verdict that had to be waited for.
 fn proceed<G, S, B>(
     guard: &G,
     verdict: Verdict<G::Pass>,
@@ -101,16 +105,22 @@ where
                 depart,
             };
         }
-        Verdict::Refuse(rejection) => {
-            let kind = guard.audit_kind(&rejection);
-            let head = RequestHead::from(&request);
-            Box::new(guard.refusals().refuse(G::NAME, kind, rejection, head))
-        }
+        Verdict::Refuse(rejection) => refused(guard, rejection, RequestHead::from(&request)),
         Verdict::Answer(response) => response,
     };
     State::Answered {
         response: Some(response),
     }
+}
+
+#[cold]
+pub(super) fn refused<G: Guard>(
+    guard: &G,
+    refusal: Rejection,
+    head: RequestHead<'_>,
+) -> Box<Response<Bytes>> {
+    let kind = guard.audit_kind(&refusal);
+    Box::new(guard.refusals().refuse(G::NAME, kind, refusal, head))
 }
 
 impl<G, S, B, R> Future for ResponseFuture<G, S, B>

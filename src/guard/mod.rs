@@ -217,11 +217,20 @@ where
     }
 
     #[inline]
-    fn call(&mut self, request: Request<B>) -> Self::Future {
+    fn call(&mut self, mut request: Request<B>) -> Self::Future {
         match self.guard.check(RequestHead::from(&request)) {
-            Check::Ready(verdict) => {
-                ResponseFuture::decided(&self.guard, verdict, &mut self.inner, request)
+            // Not in a function of its own, to which the request would have to be copied.
+            Check::Ready(Verdict::Pass(mut pass)) => {
+                self.guard.admit(&mut pass, &mut request);
+                let departs = self.guard.departs(&pass);
+                let depart = departs.then(|| (self.guard.clone(), pass));
+                ResponseFuture::called(self.inner.call(request), depart)
             }
+            Check::Ready(Verdict::Refuse(refusal)) => {
+                let head = RequestHead::from(&request);
+                ResponseFuture::answered(future::refused(&self.guard, refusal, head))
+            }
+            Check::Ready(Verdict::Answer(response)) => ResponseFuture::answered(response),
             Check::Wait(check) => {
                 // The clone was never polled ready, so the polled service is the one that must be
                 // called, and the clone takes its place here.

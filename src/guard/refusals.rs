@@ -66,6 +66,15 @@ impl Refusals {
             .map_or_else(|| SystemClock.now(), |clock| clock.now())
     }
 
+    /// The guard's clock, if it is not the system's.
+    #[cfg_attr(
+        not(feature = "rate-limit"),
+        allow(dead_code, reason = "asked by limits")
+    )]
+    pub(crate) fn clock(&self) -> Option<&dyn Clock> {
+        self.clock.as_deref()
+    }
+
     /// Whether nothing of another's is needed.
     fn is_complete(&self) -> bool {
         self.responder.is_some() && self.audit.is_some()

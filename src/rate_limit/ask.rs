@@ -90,10 +90,9 @@ enum Known {
 
 impl Settings {
     /// Asks the store about the request, under all limits at once.
-    #[inline]
     pub(super) fn ask(&self, request: RequestHead<'_>) -> Result<Asking, NoKey> {
         let cost = self.cost.as_ref().map_or(1, |cost| cost(request));
-        let at = self.refusals.now();
+        let at = self.now();
         if let ([Limit { quota, key }], false) = (&self.limits[..], self.keeps())
             && let Some(quota) = quota.fixed()
         {
@@ -110,8 +109,7 @@ impl Settings {
     }
 
     /// Whether what was asked is needed once more.
-    #[inline]
-    fn keeps(&self) -> bool {
+    pub(super) fn keeps(&self) -> bool {
         self.settle.is_some() || matches!(self.store_failure, StoreFailure::Local { .. })
     }
 

@@ -45,10 +45,16 @@ impl Blocks {
         self.count.store(blocks.len(), Ordering::Release);
     }
 
+    /// Whether nobody is shut out.
+    #[inline]
+    pub(super) fn are_none(&self) -> bool {
+        self.count.load(Ordering::Acquire) == 0
+    }
+
     /// How long a key is still shut out, if it is.
     #[inline]
     pub(super) fn left(&self, key: Identity, now: u64) -> Option<Duration> {
-        if self.count.load(Ordering::Acquire) == 0 {
+        if self.are_none() {
             return None;
         }
         let blocks = self.until.read().unwrap_or_else(PoisonError::into_inner);

@@ -50,6 +50,24 @@ impl Decision {
     }
 }
 
+/// What is left to a request that was let in: as much of a [`Decision`] as is worth carrying.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Room {
+    pub(super) remaining: u32,
+    /// In nanoseconds.
+    pub(super) reset_after: u64,
+}
+
+impl Room {
+    pub(super) fn decision(self, limit: u32) -> Decision {
+        Decision::pass(
+            limit,
+            self.remaining,
+            Duration::from_nanos(self.reset_after),
+        )
+    }
+}
+
 /// The decisions about one request, one for each limit and in the order they were asked.
 ///
 /// They stand together: if one refuses, the request is refused, and then nothing was counted by any.

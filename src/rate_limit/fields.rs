@@ -4,7 +4,7 @@ use std::time::{Duration, SystemTime};
 
 use http::{HeaderMap, HeaderName, HeaderValue};
 
-use super::{Decisions, Quota, buffer::Buffer};
+use super::{Decisions, Quota, buffer::Buffer, decision::Room};
 use crate::clock::since_epoch;
 
 const RATE_LIMIT: HeaderName = HeaderName::from_static("ratelimit");
@@ -40,29 +40,40 @@ pub enum RateLimitFields {
 pub(super) struct Policies {
     /// The names, each once, in the order of the limits.
     names: Box<[Box<str>]>,
-    policy: HeaderValue,
+    /// What stands before what is left, for each of them.
+    heads: Box<[Box<[u8]>]>,
+    /// Both fields, the second still empty.
+    fields: HeaderMap,
 }
 
 impl Policies {
     /// A name that stands for two of the quotas gets the position of the later one appended.
     pub(super) fn new<'q>(quotas: impl Iterator<Item = &'q Quota>) -> Self {
-        let mut names: Vec<Box<str>> = Vec::new();
+        let (mut names, mut heads): (Vec<Box<str>>, Vec<_>) = (Vec::new(), Vec::new());
         let mut text = Buffer::<128>::new();
         for (at, quota) in quotas.enumerate() {
             let mut name = Box::from(quota.policy_name());
             while names.contains(&name) {
                 name = format!("{name}-{}", at + 1).into();
             }
-            write_name(&mut text, at, &name);
+            let mut head = Buffer::<96>::new();
+            write_name(&mut head, at, &name);
+            text.push(head.as_bytes());
             text.push(b";q=");
             text.push_decimal(u64::from(quota.limit()));
             text.push(b";w=");
             text.push_decimal(seconds_up(quota.window()));
+            head.push(b";r=");
+            heads.push(head.as_bytes().into());
             names.push(name);
         }
+        let mut fields = HeaderMap::with_capacity(2);
+        fields.insert(RATE_LIMIT_POLICY, value(&text));
+        fields.insert(RATE_LIMIT, HeaderValue::from_static(""));
         Self {
             names: names.into(),
-            policy: value(&text),
+            heads: heads.into(),
+            fields,
         }
     }
 
@@ -85,34 +96,83 @@ impl Policies {
 
     /// Both fields.
     pub(super) fn fields(&self, decisions: &Decisions) -> [(HeaderName, HeaderValue); 2] {
-        let mut text = Buffer::<128>::new();
-        for (at, (name, decision)) in self.names.iter().zip(decisions.iter()).enumerate() {
-            write_name(&mut text, at, name);
-            text.push(b";r=");
-            text.push_decimal(u64::from(decision.remaining));
-            // Nothing is used: there is nothing that could come back.
-            if !decision.reset_after.is_zero() {
-                text.push(b";t=");
-                text.push_decimal(seconds_up(decision.reset_after));
-            }
-        }
         [
-            (RATE_LIMIT_POLICY, self.policy.clone()),
-            (RATE_LIMIT, value(&text)),
+            (RATE_LIMIT_POLICY, self.policy()),
+            (RATE_LIMIT, self.left(decisions)),
         ]
     }
 
     /// Puts both fields into the head of a response, unless it has either: then what is inside has told
     /// the client about a quota nearer to it.
     pub(super) fn put(&self, decisions: &Decisions, headers: &mut HeaderMap) {
-        if headers.contains_key(RATE_LIMIT) || headers.contains_key(RATE_LIMIT_POLICY) {
-            return;
-        }
-        headers.reserve(2);
-        for (name, value) in self.fields(decisions) {
-            headers.insert(name, value);
+        self.put_left(headers, || self.left(decisions));
+    }
+
+    /// As [`Policies::put`], of one quota.
+    #[inline]
+    pub(super) fn put_room(&self, room: Room, headers: &mut HeaderMap) {
+        self.put_left(headers, || {
+            let mut text = Buffer::<128>::new();
+            if let Some(head) = self.heads.first() {
+                write_left(
+                    &mut text,
+                    head,
+                    room.remaining,
+                    seconds_of(room.reset_after),
+                );
+            }
+            value(&text)
+        });
+    }
+
+    #[inline]
+    fn put_left(&self, headers: &mut HeaderMap, left: impl FnOnce() -> HeaderValue) {
+        if headers.capacity() == 0 {
+            // Cloned, no name need be hashed.
+            *headers = self.fields.clone();
+            for (name, value) in headers.iter_mut() {
+                if *name == RATE_LIMIT {
+                    *value = left();
+                    break;
+                }
+            }
+        } else if !headers.contains_key(RATE_LIMIT) && !headers.contains_key(RATE_LIMIT_POLICY) {
+            headers.reserve(2);
+            headers.insert(RATE_LIMIT_POLICY, self.policy());
+            headers.insert(RATE_LIMIT, left());
         }
     }
+
+    fn policy(&self) -> HeaderValue {
+        let policy = self.fields.get(RATE_LIMIT_POLICY).cloned();
+        policy.unwrap_or(HeaderValue::from_static(""))
+    }
+
+    fn left(&self, decisions: &Decisions) -> HeaderValue {
+        let mut text = Buffer::<128>::new();
+        for (head, decision) in self.heads.iter().zip(decisions.iter()) {
+            let seconds = seconds_up(decision.reset_after);
+            write_left(&mut text, head, decision.remaining, seconds);
+        }
+        value(&text)
+    }
+}
+
+/// What is left, and the seconds until more is.
+#[inline]
+fn write_left(text: &mut Buffer<128>, head: &[u8], remaining: u32, seconds: u64) {
+    text.push(head);
+    text.push_decimal(u64::from(remaining));
+    // Nothing is used: there is nothing that could come back.
+    if seconds > 0 {
+        text.push(b";t=");
+        text.push_decimal(seconds);
+    }
+}
+
+/// Nanoseconds in whole seconds, rounded up.
+fn seconds_of(nanos: u64) -> u64 {
+    nanos.div_ceil(1_000_000_000)
 }
 
 /// The older fields, of the limit that has the least left.

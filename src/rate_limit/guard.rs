@@ -1,17 +1,23 @@
 //! [`RateLimitGuard`]: asks the store about a request, and says what it answered.
 
-use std::{fmt, sync::Arc};
+use std::{
+    fmt,
+    sync::Arc,
+    time::{Duration, SystemTime},
+};
 
-use http::{HeaderValue, Response, StatusCode, header::RETRY_AFTER};
+use http::{HeaderMap, HeaderValue, Response, StatusCode, header::RETRY_AFTER};
 use serde_json::Value;
 
 use super::{
-    Decision, Decisions, Hit, RateLimitEvent, RateLimitEventKind,
+    Decision, Decisions, Hit, Quota, RateLimitEvent, RateLimitEventKind,
     RateLimitEventKind::{CountedLocally, NearLimit, Uncounted, WouldRefuse},
     RateLimitFields, RateLimitStore, StoreFailure,
     ask::{Asked, Asking, Kept},
+    decision::Room,
     fields::{Policies, legacy, put_legacy, seconds_up},
     layer::Settings,
+    quick::Quick,
 };
 use crate::{
     audit::AuditKind,
@@ -31,18 +37,46 @@ const STORE_UNAVAILABLE: &str = "rate_limit_store_unavailable";
 #[derive(Clone)]
 pub struct RateLimitGuard(Arc<Config>);
 
-struct Config {
-    settings: Settings,
+pub(super) struct Config {
+    pub(super) settings: Settings,
     policies: Policies,
+    quick: Option<Quick>,
 }
 
-/// What was decided about a request that was let in; nothing if it was not counted.
+/// What was decided about a request that was let in.
 #[derive(Debug)]
-pub struct Counted(Option<(Asked, Decisions)>);
+pub struct Counted(Outcome);
+
+#[derive(Debug)]
+enum Outcome {
+    /// Nothing: it was not counted.
+    Uncounted,
+    /// By one quota.
+    One {
+        room: Room,
+        at: u64,
+    },
+    Any(Box<(Asked, Decisions)>),
+}
+
+impl Counted {
+    /// By one quota.
+    #[inline]
+    pub(super) fn one(room: Room, at: u64) -> Self {
+        Self(Outcome::One { room, at })
+    }
+}
+
+const UNCOUNTED: Counted = Counted(Outcome::Uncounted);
 
 impl RateLimitGuard {
     pub(super) fn new(settings: Settings, policies: Policies) -> Self {
-        Self(Arc::new(Config { settings, policies }))
+        let quick = Quick::of(&settings);
+        Self(Arc::new(Config {
+            settings,
+            policies,
+            quick,
+        }))
     }
 }
 
@@ -58,7 +92,10 @@ impl Guard for RateLimitGuard {
             .as_ref()
             .is_some_and(|exempt| exempt(request))
         {
-            return Check::pass(Counted(None));
+            return Check::pass(UNCOUNTED);
+        }
+        if let Some(quick) = &self.0.quick {
+            return Check::Ready(quick.decide(&self.0, request));
         }
         match settings.ask(request) {
             Ok(Asking::Asked(asked, Reply::Ready(reply))) => {
@@ -82,11 +119,7 @@ impl Guard for RateLimitGuard {
                     config.verdict(asked, reply)
                 })
             }
-            Err(_) if settings.shadow => {
-                self.0.tell(WouldRefuse, "", None);
-                Check::pass(Counted(None))
-            }
-            Err(refusal) => Check::refuse(refusal),
+            Err(refusal) => Check::Ready(self.0.without_key(refusal)),
         }
     }
 
@@ -105,28 +138,78 @@ impl Guard for RateLimitGuard {
     #[inline]
     fn departs(&self, pass: &Counted) -> bool {
         let settings = &self.0.settings;
-        pass.0.is_some() && (settings.fields != RateLimitFields::None || settings.settle.is_some())
+        !matches!(pass.0, Outcome::Uncounted)
+            && (settings.fields != RateLimitFields::None || settings.settle.is_some())
     }
 
+    #[inline]
     fn depart<B>(&self, pass: Counted, response: &mut Response<B>) {
-        let Some((asked, decisions)) = pass.0 else {
-            return;
-        };
-        let settings = &self.0.settings;
-        if let (Some(settle), Some(kept)) = (&settings.settle, &asked.kept) {
-            let cost = settle(asked.cost, response.status(), response.headers());
-            self.0.settle(&asked, kept, cost);
-        }
-        let headers = response.headers_mut();
-        match settings.fields {
-            RateLimitFields::Ietf => self.0.policies(&asked).put(&decisions, headers),
-            RateLimitFields::Legacy => put_legacy(&decisions, asked.at, headers),
-            RateLimitFields::None => {}
+        match pass.0 {
+            Outcome::Uncounted => {}
+            Outcome::One { room, at } => self.0.tell_room(room, at, response.headers_mut()),
+            Outcome::Any(counted) => {
+                let (asked, decisions) = *counted;
+                if let (Some(settle), Some(kept)) = (&self.0.settings.settle, &asked.kept) {
+                    let cost = settle(asked.cost, response.status(), response.headers());
+                    self.0.settle(&asked, kept, cost);
+                }
+                self.0
+                    .put_fields(&asked, &decisions, response.headers_mut());
+            }
         }
     }
 }
 
 impl Config {
+    pub(super) fn follow_one(&self, decision: Decision, cost: u32, at: u64) -> Verdict<Counted> {
+        if decision.allowed {
+            let reset_after = decision.reset_after.as_nanos();
+            let room = Room {
+                remaining: decision.remaining,
+                reset_after: u64::try_from(reset_after).unwrap_or(u64::MAX),
+            };
+            return Verdict::Pass(Counted::one(room, at));
+        }
+        let at = SystemTime::UNIX_EPOCH + Duration::from_nanos(at);
+        let kept = None;
+        self.follow(Asked { cost, at, kept }, Decisions::one(decision))
+    }
+
+    #[cold]
+    pub(super) fn without_key(&self, refusal: Rejection) -> Verdict<Counted> {
+        if self.settings.shadow {
+            self.tell(WouldRefuse, "", None);
+            return Verdict::Pass(UNCOUNTED);
+        }
+        Verdict::Refuse(refusal)
+    }
+
+    /// Tells what one quota has left.
+    #[inline]
+    fn tell_room(&self, room: Room, at: u64, headers: &mut HeaderMap) {
+        let decided = || {
+            let limit = self.settings.limits.first();
+            let quota = limit.and_then(|limit| limit.quota.fixed());
+            Decisions::one(room.decision(quota.map_or(0, Quota::limit)))
+        };
+        match self.settings.fields {
+            RateLimitFields::Ietf => self.policies.put_room(room, headers),
+            RateLimitFields::Legacy => {
+                let at = SystemTime::UNIX_EPOCH + Duration::from_nanos(at);
+                put_legacy(&decided(), at, headers);
+            }
+            RateLimitFields::None => {}
+        }
+    }
+
+    fn put_fields(&self, asked: &Asked, decisions: &Decisions, headers: &mut HeaderMap) {
+        match self.settings.fields {
+            RateLimitFields::Ietf => self.policies(asked).put(decisions, headers),
+            RateLimitFields::Legacy => put_legacy(decisions, asked.at, headers),
+            RateLimitFields::None => {}
+        }
+    }
+
     fn policies<'a>(&'a self, asked: &'a Asked) -> &'a Policies {
         let chosen = asked.kept.as_ref().and_then(|kept| kept.policies.as_ref());
         chosen.unwrap_or(&self.policies)
@@ -150,16 +233,17 @@ impl Config {
             self.tell_of(&asked, &decisions);
         }
         if decisions.allowed() {
-            return Verdict::Pass(Counted(Some((asked, decisions))));
+            let counted = Box::new((asked, decisions));
+            return Verdict::Pass(Counted(Outcome::Any(counted)));
         }
         if self.settings.shadow {
-            return Verdict::Pass(Counted(None));
+            return Verdict::Pass(UNCOUNTED);
         }
         Verdict::Refuse(self.exceeded(&asked, &decisions))
     }
 
     #[cold]
-    fn unanswered(&self, asked: Option<Asked>) -> Verdict<Counted> {
+    pub(super) fn unanswered(&self, asked: Option<Asked>) -> Verdict<Counted> {
         let failure = self.settings.store_failure;
         if let (StoreFailure::Local { instances }, Some(mut asked)) = (failure, asked)
             && let Some(kept) = &mut asked.kept
@@ -174,7 +258,7 @@ impl Config {
         }
         if failure == StoreFailure::Allow || self.settings.shadow {
             self.tell(Uncounted, "", None);
-            return Verdict::Pass(Counted(None));
+            return Verdict::Pass(UNCOUNTED);
         }
         Verdict::Refuse(store_unavailable())
     }
@@ -197,7 +281,7 @@ impl Config {
         if units == 0 {
             return;
         }
-        let (settings, now) = (&self.settings, self.settings.refusals.now());
+        let (settings, now) = (&self.settings, self.settings.now());
         // A store begins at once and needs nobody to wait; nothing is lost but units if it fails.
         let change = |store: &dyn RateLimitStore, hits: &[Hit<'_>]| {
             drop(if cost < asked.cost {
@@ -236,7 +320,7 @@ impl Config {
                 kind,
                 policy,
                 decision,
-                at: self.settings.refusals.now(),
+                at: self.settings.now(),
             });
         }
     }

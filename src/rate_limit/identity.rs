@@ -58,57 +58,71 @@ impl Identities {
     }
 
     /// What stands for a key under a quota of this fingerprint.
-    #[inline]
     pub(super) fn of(&self, fingerprint: u64, key: &[u8]) -> Identity {
         // Lengths stand first, so that a key and the same key with zeros after it differ.
-        let mut sum = Sum::new(self);
-        sum.add(fingerprint);
-        sum.add(key.len() as u64);
+        let mut sum = self.begin(fingerprint, key.len());
         let (words, rest) = key.as_chunks::<8>();
         for word in words {
-            sum.add(u64::from_le_bytes(*word));
+            sum.add(self, u64::from_le_bytes(*word));
         }
         if !rest.is_empty() {
             let mut word = [0; 8];
             for (to, from) in word.iter_mut().zip(rest) {
                 *to = *from;
             }
-            sum.add(u64::from_le_bytes(word));
+            sum.add(self, u64::from_le_bytes(word));
         }
         sum.identity()
     }
+
+    /// What all keys of a quota and a length have in common.
+    pub(super) fn begin(&self, fingerprint: u64, length: usize) -> Sum {
+        let mut sum = Sum::new(self);
+        sum.add(self, fingerprint);
+        sum.add(self, length as u64);
+        sum
+    }
 }
 
-struct Sum<'i> {
-    numbers: &'i Identities,
+/// A hash on its way.
+#[derive(Clone, Copy)]
+pub(super) struct Sum {
     sums: [u128; 2],
     at: usize,
 }
 
-impl<'i> Sum<'i> {
+impl Sum {
     #[inline]
-    fn new(numbers: &'i Identities) -> Self {
+    fn new(numbers: &Identities) -> Self {
         Self {
-            numbers,
             sums: numbers.start,
             at: 0,
         }
     }
 
+    /// What stands for the key that the words end, as many as [`Identities::begin`] was told.
     #[inline]
-    fn add(&mut self, word: u64) {
-        if self.at == WORDS {
-            let Identity { first, second } = self.identity();
-            *self = Self::new(self.numbers);
-            self.multiply(first);
-            self.multiply(second);
+    pub(super) fn of<const N: usize>(mut self, numbers: &Identities, words: [u64; N]) -> Identity {
+        for word in words {
+            self.multiply(numbers, word);
         }
-        self.multiply(word);
+        self.identity()
     }
 
     #[inline]
-    fn multiply(&mut self, word: u64) {
-        if let Some([one, two]) = self.numbers.factors.get(self.at) {
+    fn add(&mut self, numbers: &Identities, word: u64) {
+        if self.at == WORDS {
+            let Identity { first, second } = self.identity();
+            *self = Self::new(numbers);
+            self.multiply(numbers, first);
+            self.multiply(numbers, second);
+        }
+        self.multiply(numbers, word);
+    }
+
+    #[inline]
+    fn multiply(&mut self, numbers: &Identities, word: u64) {
+        if let Some([one, two]) = numbers.factors.get(self.at) {
             let [first, second] = &mut self.sums;
             *first = first.wrapping_add(one.wrapping_mul(u128::from(word)));
             *second = second.wrapping_add(two.wrapping_mul(u128::from(word)));

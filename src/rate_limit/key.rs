@@ -111,6 +111,32 @@ impl RateLimitKey {
         Self(Kind::Both(Arc::new((self, other))))
     }
 
+    /// The key as [`RateLimitKey::write`] writes it, in words and zeros, if it is an address and nothing else.
+    #[inline]
+    pub(super) fn address(
+        &self,
+        request: RequestHead<'_>,
+    ) -> Option<Result<[u64; ADDRESS_WORDS], NoKey>> {
+        let Kind::ClientIp(strategy, ipv6) = &self.0 else {
+            return None;
+        };
+        Some(match strategy.key(request, *ipv6) {
+            Ok(key) => {
+                // Put together by shifts, as words that were stored in other parts are slow to load.
+                let (bits, prefix) = key.to_bits();
+                let bits = bits.swap_bytes();
+                #[allow(clippy::cast_possible_truncation, reason = "both halves are taken")]
+                let (first, second) = (bits as u64, (bits >> 64) as u64);
+                Ok([
+                    u64::from(tag::ADDRESS) | first << 8,
+                    first >> 56 | second << 8,
+                    second >> 56 | u64::from(prefix) << 8,
+                ])
+            }
+            Err(error) => Err(error.rejection()),
+        })
+    }
+
     /// Appends the request's key: for each part its kind, its length where that varies, its bytes.
     pub(super) fn write(&self, request: RequestHead<'_>, key: &mut KeyBytes) -> Result<(), NoKey> {
         match &self.0 {
@@ -118,19 +144,23 @@ impl RateLimitKey {
                 let ip = strategy
                     .resolve(request)
                     .map_err(|error| error.rejection())?;
-                key.push(b"i");
+                key.push(&[tag::ADDRESS]);
                 key.push(&IpKey::new(ip, *ipv6).to_bytes());
             }
             Kind::Principal => {
                 let principal = request.extensions().get().ok_or_else(unknown)?;
                 let tenant = Principal::tenant_id(principal);
-                key.push(if tenant.is_some() { b"t" } else { b"p" });
+                key.push(&[if tenant.is_some() {
+                    tag::MEMBER
+                } else {
+                    tag::PRINCIPAL
+                }]);
                 write_bytes(key, tenant.unwrap_or_default().as_bytes());
                 write_bytes(key, principal.subject().as_bytes());
             }
             Kind::Tenant => {
                 let principal: &Principal = request.extensions().get().ok_or_else(unknown)?;
-                key.push(b"o");
+                key.push(&[tag::TENANT]);
                 write_bytes(key, principal.tenant_id().ok_or_else(unknown)?.as_bytes());
             }
             Kind::Header(name) => {
@@ -141,17 +171,17 @@ impl RateLimitKey {
                 if value.is_empty() {
                     return Err(unknown());
                 }
-                key.push(b"h");
+                key.push(&[tag::HEADER]);
                 write_bytes(key, name.as_str().as_bytes());
                 write_bytes(key, value.as_bytes());
             }
             Kind::Named(name) => {
-                key.push(b"n");
+                key.push(&[tag::NAMED]);
                 write_bytes(key, name.as_bytes());
             }
             Kind::Custom(custom) => {
                 let text = custom(request).ok_or_else(unknown)?;
-                key.push(b"c");
+                key.push(&[tag::CUSTOM]);
                 write_bytes(key, text.as_bytes());
             }
             Kind::Both(both) => {
@@ -179,6 +209,24 @@ impl fmt::Debug for RateLimitKey {
             Kind::Both(both) => f.debug_tuple("Both").field(&both.0).field(&both.1).finish(),
         }
     }
+}
+
+/// The bytes of a key that is an address.
+pub(super) const ADDRESS_LENGTH: usize = 18;
+
+/// The words of it.
+pub(super) const ADDRESS_WORDS: usize = 3;
+
+/// What a part of a key begins with, so that parts of different kinds never are the same.
+mod tag {
+    pub(super) const ADDRESS: u8 = b'i';
+    pub(super) const PRINCIPAL: u8 = b'p';
+    /// A principal of a tenant.
+    pub(super) const MEMBER: u8 = b't';
+    pub(super) const TENANT: u8 = b'o';
+    pub(super) const HEADER: u8 = b'h';
+    pub(super) const NAMED: u8 = b'n';
+    pub(super) const CUSTOM: u8 = b'c';
 }
 
 fn write_bytes(key: &mut KeyBytes, bytes: &[u8]) {

@@ -1,6 +1,13 @@
 //! [`RateLimitLayer`]: the limits of a service, and what counts them.
 
-use std::{fmt, future::Future, num::NonZeroU32, sync::Arc};
+use std::{
+    any::Any,
+    fmt,
+    future::Future,
+    num::NonZeroU32,
+    sync::Arc,
+    time::{Duration, SystemTime},
+};
 
 use http::{HeaderMap, StatusCode};
 use tower_layer::Layer;
@@ -9,6 +16,8 @@ use super::{
     Quota, RateLimitEvent, RateLimitFields, RateLimitGuard, RateLimitKey, RateLimitStore,
     ask::{Lookup, QuotaOf},
     fields::Policies,
+    ticks::Ticks,
+    window::nanos,
 };
 use crate::{
     client_ip::ClientIp,
@@ -39,6 +48,8 @@ pub(super) struct Settings {
     pub(super) exempt: Option<Arc<Exempt>>,
     pub(super) cost: Option<Arc<Cost>>,
     pub(super) store: Arc<dyn RateLimitStore>,
+    /// The store, if it is one in memory.
+    pub(super) memory: Option<MemoryStore>,
     pub(super) settle: Option<Arc<Settle>>,
     pub(super) on_event: Option<Arc<OnEvent>>,
     /// How many percent of a quota are near its limit.
@@ -49,6 +60,26 @@ pub(super) struct Settings {
     pub(super) local: MemoryStore,
     pub(super) fields: RateLimitFields,
     pub(super) refusals: Refusals,
+    /// The system's time, where no clock was given.
+    pub(super) ticks: Option<Arc<Ticks>>,
+}
+
+impl Settings {
+    /// The time in nanoseconds since the Unix epoch.
+    #[inline]
+    pub(super) fn nanos(&self) -> u64 {
+        match &self.ticks {
+            Some(ticks) => ticks.now(),
+            None => nanos(self.refusals.now()),
+        }
+    }
+
+    pub(super) fn now(&self) -> SystemTime {
+        match &self.ticks {
+            Some(ticks) => SystemTime::UNIX_EPOCH + Duration::from_nanos(ticks.now()),
+            None => self.refusals.now(),
+        }
+    }
 }
 
 pub(super) type Exempt = dyn Fn(RequestHead<'_>) -> bool + Send + Sync;
@@ -90,6 +121,7 @@ impl RateLimitLayer {
     /// Holds every client address to the quota: the peer's, and of IPv6 addresses the network of 64 bits.
     /// Counts are kept in memory.
     pub fn new(quota: Quota) -> Self {
+        let memory = MemoryStore::new();
         Self {
             settings: Settings {
                 limits: vec![Limit {
@@ -103,11 +135,13 @@ impl RateLimitLayer {
                 on_event: None,
                 near: 100,
                 shadow: false,
-                store: Arc::new(MemoryStore::new()),
+                store: Arc::new(memory.clone()),
+                memory: Some(memory),
                 store_failure: StoreFailure::default(),
                 local: MemoryStore::new(),
                 fields: RateLimitFields::default(),
                 refusals: Refusals::new(),
+                ticks: None,
             },
         }
     }
@@ -267,6 +301,7 @@ impl RateLimitLayer {
 
     /// Plugs in the store that counts; the default is a [`MemoryStore`] of this layer's own.
     pub fn with_store(mut self, store: impl RateLimitStore) -> Self {
+        self.settings.memory = (&store as &dyn Any).downcast_ref().cloned();
         self.settings.store = Arc::new(store);
         self
     }
@@ -284,7 +319,9 @@ impl<S> Layer<S> for RateLimitLayer {
     type Service = RateLimit<S>;
 
     fn layer(&self, inner: S) -> RateLimit<S> {
-        let settings = self.settings.clone();
+        let mut settings = self.settings.clone();
+        let own_clock = settings.refusals.clock().is_some();
+        settings.ticks = (!own_clock).then(|| Arc::new(Ticks::new()));
         let quotas = settings
             .limits
             .iter()

@@ -117,9 +117,9 @@
 //!
 //! | segments | limit to 255 | to 65,535 | beyond |
 //! |---|---|---|---|
-//! | 16 | 56 | 72 | 104 |
-//! | 32 | 72 | 104 | 168 |
-//! | 60 | 104 | 168 | 280 |
+//! | 16 | 56 | 72 | 112 |
+//! | 32 | 72 | 104 | 176 |
+//! | 60 | 104 | 176 | 288 |
 //!
 //! Tables double as they fill, at three quarters or so, and keep their size. So the heap a live key takes
 //! is from four to eight thirds of its place: with 16 segments and a limit of 60, 600,000 live keys were
@@ -140,6 +140,7 @@ mod ask;
 mod blocks;
 mod buffer;
 mod counter;
+mod counters;
 mod decision;
 mod events;
 mod fields;
@@ -151,11 +152,13 @@ mod layer;
 mod log;
 mod memory;
 mod presets;
+mod quick;
 mod quota;
 #[cfg(feature = "redis")]
 mod redis;
 mod store;
 mod table;
+mod ticks;
 mod window;
 
 #[cfg(feature = "redis")]

@@ -1,8 +1,8 @@
 //! [`Table`]: counters of one size under one lock, in blocks of eight.
 //!
 //! A key may lie in two blocks, so no more than sixteen places are ever looked at, whether it is found,
-//! given a place, or given somebody else's. Most lie at the first place that is looked at: then a counter
-//! costs two cache lines that are fetched together. The table doubles while it may; that moves a few
+//! given a place, or given somebody else's. Most lie at the first place that is looked at, and then a small
+//! counter costs one cache line, and one more once a second. The table doubles while it may; that moves a few
 //! thousand counters at most (the lock covers only a small share of a store's) and happens a dozen times in
 //! its life.
 
@@ -16,8 +16,11 @@ pub(super) const WAYS: usize = 8;
 const LINE: usize = 64;
 const TOUCHED: usize = LINE / 2;
 
-/// Where the state of a place begins: after both halves of its key's identity.
-const HEAD: usize = 16;
+/// Where in a place it says once more when it was last asked for: after both halves of its key's identity.
+const ASKED: usize = 16;
+
+/// Where the state of a place begins.
+pub(super) const HEAD: usize = ASKED + 4;
 
 /// A tag is 26 bits of the identity and 6 of the lifetime; 0 for a free place, as a lifetime is never 0.
 const LIFETIME_BITS: u32 = 0x3f;
@@ -66,15 +69,20 @@ impl Table {
             block: first,
             way: preferred(spread),
         };
-        // The tag lies in another line than the identity: neither waits for the other.
-        let tag = tag(key, code);
-        let found = if self.identity(likely) == key && self.tag(likely) == tag {
+        // Whose identity it is needs no tag: free places have none.
+        let found = if self.identity(likely) == key {
             likely
         } else {
+            let tag = tag(key, code);
             self.search(first, key, tag)
                 .or_else(|| self.search(second, key, tag))?
         };
-        self.set_word(found, TOUCHED, now);
+        let asked = self.at(found) + ASKED;
+        let asked = &mut self.bytes[asked..asked + 4];
+        if *asked != now.to_le_bytes() {
+            asked.copy_from_slice(&now.to_le_bytes());
+            self.set_word(found, TOUCHED, now);
+        }
         Some(found)
     }
 
@@ -107,7 +115,7 @@ impl Table {
     /// Frees the place of a key, if it has one.
     pub(super) fn forget(&mut self, key: Identity, code: u32) {
         if let Some(place) = self.find(key, code, 0) {
-            self.set_word(place, 0, 0);
+            self.free(place);
             self.taken -= 1;
         }
     }
@@ -182,7 +190,7 @@ impl Table {
                 let (from_state, to_state) = (self.at(from) + HEAD, self.at(to) + HEAD);
                 let state = from_state..self.at(from) + self.stride;
                 self.bytes.copy_within(state, to_state);
-                self.set_word(from, 0, 0);
+                self.free(from);
                 self.taken -= 1;
                 return Some(from);
             }
@@ -249,7 +257,16 @@ impl Table {
         let at = self.at(place);
         let head = &mut self.bytes[at..at + HEAD];
         head[..8].copy_from_slice(&key.first.to_le_bytes());
-        head[8..].copy_from_slice(&key.second.to_le_bytes());
+        head[8..ASKED].copy_from_slice(&key.second.to_le_bytes());
+        head[ASKED..].copy_from_slice(&touched.to_le_bytes());
+    }
+
+    fn free(&mut self, place: Place) {
+        let nobody = Identity {
+            first: 0,
+            second: 0,
+        };
+        self.occupy(place, nobody, 0, 0);
     }
 
     /// Whether a place is free, or its counts have left their window.

@@ -15,7 +15,7 @@
 
 use std::time::{Duration, SystemTime};
 
-use super::{Decision, MAX_SEGMENTS, Quota};
+use super::{Decision, MAX_SEGMENTS, Quota, decision::Room};
 use crate::clock::since_epoch;
 
 const CELLS: usize = MAX_SEGMENTS as usize + 1;
@@ -171,18 +171,17 @@ impl SlidingWindow {
 
     /// How long until the segment that is `age` older than the newest leaves the view.
     fn until_gone(&self, quota: &Quota, now: u64, age: usize) -> Duration {
-        until_gone(quota, self.newest, age, now)
+        Duration::from_nanos(gone(quota, self.newest, age).saturating_sub(now))
     }
 }
 
-/// How long until the segment that is `age` older than `newest` leaves the view.
+/// When the segment that is `age` older than `newest` leaves the view.
 #[inline]
-fn until_gone(quota: &Quota, newest: u64, age: usize, now: u64) -> Duration {
+fn gone(quota: &Quota, newest: u64, age: usize) -> u64 {
     let segments = u64::from(quota.segment_count()) + 1 - age as u64;
-    let gone = newest
+    newest
         .saturating_add(segments)
-        .saturating_mul(quota.segment_nanos());
-    Duration::from_nanos(gone.saturating_sub(now))
+        .saturating_mul(quota.segment_nanos())
 }
 
 impl Default for SlidingWindow {
@@ -209,7 +208,7 @@ impl SlidingWindow {
         cost: u32,
         count: bool,
         now: u64,
-    ) -> Option<Decision> {
+    ) -> Option<Room> {
         let (head, cells) = packed.split_first_chunk_mut::<HEAD>()?;
         let head = u64::from_le_bytes(*head);
         let (newest, oldest) = (head >> 8, (head & 0xff) as usize);
@@ -228,8 +227,11 @@ impl SlidingWindow {
             let counted = get(cells, 1, width);
             put(cells, 1, width, counted + cost);
         }
-        let reset_after = until_gone(quota, newest, oldest, now);
-        Some(Decision::pass(limit, room - cost, reset_after))
+        let gone = gone(quota, newest, oldest);
+        Some(Room {
+            remaining: room - cost,
+            reset_after: gone.saturating_sub(now),
+        })
     }
 
     /// Reads what was [packed](SlidingWindow::pack).
