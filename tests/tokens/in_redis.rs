@@ -69,6 +69,11 @@ async fn one_a_family_and_all_of_a_subject_are_revoked() {
     stores::one_a_family_and_all_of_a_subject_are_revoked(node("f:")).await;
 }
 
+#[tokio::test]
+async fn what_is_revoked_by_a_clock_ahead_is_dead_by_every_clock() {
+    stores::what_is_revoked_by_a_clock_ahead_is_dead_by_every_clock(node("k:")).await;
+}
+
 #[test]
 fn a_hundred_at_once_get_one_successor() {
     stores::a_hundred_at_once_get_one_successor(node("g:"));

@@ -92,6 +92,11 @@ macro_rules! suite {
             }
 
             #[tokio::test]
+            async fn what_is_revoked_by_a_clock_ahead_is_dead_by_every_clock() {
+                super::what_is_revoked_by_a_clock_ahead_is_dead_by_every_clock($store).await;
+            }
+
+            #[tokio::test]
             async fn a_subject_that_signs_in_for_ever_fills_its_own_place() {
                 let store = MemoryStore::bounded(2 * MOST_FAMILIES);
                 super::a_subject_that_signs_in_for_ever_fills_its_own_place(store).await;
@@ -418,6 +423,30 @@ pub(crate) async fn one_a_family_and_all_of_a_subject_are_revoked(store: impl Re
     // A sign-in afterwards is a new one.
     let anew = bench.refresh.begin("user-7", "").await.unwrap();
     assert!(bench.refresh.rotate(anew.expose()).await.is_ok());
+}
+
+pub(crate) async fn what_is_revoked_by_a_clock_ahead_is_dead_by_every_clock(
+    store: impl RefreshTokenStore,
+) {
+    let bench = bench(store);
+    let begin = async |subject| bench.refresh.begin(subject, "").await.unwrap();
+    let tokens = [
+        begin("user-7").await,
+        begin("user-8").await,
+        begin("user-8").await,
+    ];
+    // By this one all of them have been idle for too long.
+    let ahead = bench.refresh.clone();
+    let ahead = ahead.with_clock(ManualClock::at_unix(NOW + 8 * 24 * 3600));
+    let [first, ..] = &tokens;
+    assert!(!ahead.revoke_family(first.family()).await.unwrap());
+    assert_eq!(ahead.revoke_subject("user-8").await.unwrap(), 0);
+    for token in &tokens {
+        assert_eq!(
+            bench.kind(token.expose()).await,
+            Err(RefreshErrorKind::Unknown)
+        );
+    }
 }
 
 pub(crate) async fn a_subject_that_signs_in_for_ever_fills_its_own_place(

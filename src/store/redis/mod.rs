@@ -57,6 +57,10 @@ const LONGEST_PREFIX: usize = 128;
 /// - Scripts are kept by the server under their digest, and sent again to a server that does not know them.
 /// - No password, key or value reaches a `Debug`, an error or a log.
 ///
+/// Redis itself must forget nothing: with a `maxmemory-policy` other than `noeviction`, what was revoked or used
+/// up may be forgotten early, and is then good again. Without it, a Redis that is full says so
+/// ([`Full`](super::StoreErrorKind::Full)).
+///
 /// It needs the tokio runtime with timers, and says [`Unreachable`](super::StoreErrorKind::Unreachable)
 /// outside of any.
 ///

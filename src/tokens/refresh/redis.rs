@@ -90,12 +90,17 @@ static ROTATE: LazyLock<Script> = LazyLock::new(|| {
     )
 });
 
+// What has expired goes at once: by another caller's clock it may live on.
 static REVOKE: LazyLock<Script> = LazyLock::new(|| {
     Script::new(
         "local raw = redis.call('HGET', KEYS[1], ARGV[1])
         if not raw then return 0 end
         local f = cmsgpack.unpack(raw)
-        if f.v == 1 or f.e <= tonumber(ARGV[2]) then return 0 end
+        if f.e <= tonumber(ARGV[2]) then
+            redis.call('HDEL', KEYS[1], ARGV[1])
+            return 0
+        end
+        if f.v == 1 then return 0 end
         f.v = 1
         redis.call('HSET', KEYS[1], ARGV[1], cmsgpack.pack(f))
         return 1",
@@ -107,7 +112,9 @@ static REVOKE_ALL: LazyLock<Script> = LazyLock::new(|| {
         "local count, all = 0, redis.call('HGETALL', KEYS[1])
         for i = 1, #all, 2 do
             local f = cmsgpack.unpack(all[i + 1])
-            if f.s == ARGV[1] and f.v == 0 and f.e > tonumber(ARGV[2]) then
+            if f.s == ARGV[1] and f.e <= tonumber(ARGV[2]) then
+                redis.call('HDEL', KEYS[1], all[i])
+            elseif f.s == ARGV[1] and f.v == 0 then
                 f.v = 1
                 redis.call('HSET', KEYS[1], all[i], cmsgpack.pack(f))
                 count = count + 1

@@ -131,10 +131,12 @@ pub trait RefreshTokenStore: Send + Sync + 'static {
     /// 6. Any other: the family is revoked, [`Turned::Reused`].
     fn rotate(&self, turn: &Turn, now: SystemTime) -> Reply<Turned>;
 
-    /// Revokes a family; whether there was one to revoke.
+    /// Revokes a family; whether there was one to revoke. One that has expired is none, and is gone after it,
+    /// whatever other callers' clocks show.
     fn revoke_family(&self, family: FamilyId, now: SystemTime) -> Reply<bool>;
 
-    /// Revokes all families of a subject; how many there were to revoke.
+    /// Revokes all families of a subject; how many there were to revoke. Those that have expired are gone, as
+    /// above.
     fn revoke_subject(&self, subject: &str, now: SystemTime) -> Reply<u64>;
 }
 
