@@ -277,7 +277,12 @@ async fn a_process_may_begin_with_the_keys_of_the_one_before() {
     assert!(verifier.verify(&good, world.now()).is_err());
 
     let old = world.keys_with(&endpoint, |builder| {
-        builder.seed(document, before - 24 * HOUR)
+        builder.seed(document.clone(), before - 24 * HOUR)
     });
     assert!(old.keys().is_none());
+    // Of a process whose clock was wrong: no better than fetched now.
+    let ahead = world.now() + 365 * 24 * HOUR;
+    let odd = world.keys_with(&endpoint, |builder| builder.seed(document, ahead));
+    let now = world.now();
+    assert_eq!(odd.usable_until(), Some(now + 5 * MINUTE + 6 * HOUR));
 }

@@ -130,7 +130,7 @@ impl RemoteJwksBuilder {
 
     /// Goes by a set that was fetched `at` some time before (see [`JwksEvent::Loaded`]) until it is fetched
     /// again, which is due at once: a process that starts while the issuer is down is not down as well. It
-    /// ages as if this process had fetched it.
+    /// ages as if this process had fetched it; if `at` lies in the future, from now on.
     pub fn seed(mut self, document: impl Into<Bytes>, at: SystemTime) -> Self {
         self.seed = Some((document.into(), at));
         self

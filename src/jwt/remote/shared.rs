@@ -105,6 +105,8 @@ impl Shared {
     /// Goes by these keys until others were loaded, which is due at once.
     pub(super) fn seed(&self, document: Bytes, at: SystemTime) -> Result<(), JwksError> {
         let keys = self.loader.rules.read(&document)?;
+        // Nothing was fetched in the future: a clock that was wrong then makes the set no better now.
+        let at = at.min(self.clock.now());
         self.loaded.store(Some(Arc::new(Loaded {
             keys: Arc::new(Keys::new(keys, 1)),
             document,
