@@ -18,6 +18,8 @@ mod quota;
 #[cfg(feature = "redis")]
 mod redis;
 #[cfg(feature = "redis")]
+mod redis_keys;
+#[cfg(feature = "redis")]
 mod redis_same;
 mod servers;
 mod several;

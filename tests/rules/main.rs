@@ -15,6 +15,8 @@ mod jwt;
 mod logs;
 #[cfg(feature = "rate-limit")]
 mod rate_limit;
+#[cfg(all(feature = "rate-limit", feature = "redis"))]
+mod rate_limit_redis;
 #[cfg(feature = "redis")]
 #[path = "../support/redis/mod.rs"]
 mod redis;

@@ -58,26 +58,28 @@ impl Inner {
         }
     }
 
-    /// Lets keys expire that have come back after somebody deleted them. That is worth a second trip.
+    /// Lets keys expire that have come back after somebody deleted them. That is worth a second trip, which
+    /// goes on if the caller goes away.
     pub(super) async fn repair(
-        &self,
+        self: &Arc<Self>,
         group: &Group,
         asking: &[Asking],
         counted: &[Option<Counted>],
         now: Now,
-        call: Call,
     ) {
         let limits = group.limits.iter().zip(asking).zip(counted);
         for ((limit, asking), counted) in limits {
             if let (Asking::Window(placed), Some(counted)) = (asking, counted)
                 && !counted.short.is_empty()
+                && let Ok(runtime) = Handle::try_current()
             {
-                let mut pipeline = Pipeline::new();
+                let (inner, mut pipeline) = (Arc::clone(self), Pipeline::new());
                 for part in &counted.short {
                     placed.repair(limit, *part, now, &mut pipeline);
                 }
+                let repairing = runtime.spawn(async move { inner.send_alone(pipeline).await });
                 // Whoever reads it next would try again.
-                let _ = self.store.pipeline::<Vec<Value>>(&pipeline, call).await;
+                let _ = repairing.await;
             }
         }
     }
@@ -129,11 +131,13 @@ impl Inner {
             return;
         }
         let inner = Arc::clone(self);
-        begin(async move {
-            let call = Call::once().within(inner.deadline);
-            // If it is lost, units stay counted until they leave.
-            let _ = inner.store.pipeline::<Vec<Value>>(&pipeline, call).await;
-        });
+        begin(async move { inner.send_alone(pipeline).await });
+    }
+
+    async fn send_alone(&self, pipeline: Pipeline) {
+        let call = Call::once().within(self.deadline);
+        // If it is lost, units stay counted until they leave.
+        let _ = self.store.pipeline::<Vec<Value>>(&pipeline, call).await;
     }
 
     fn undo_behind(self: &Arc<Self>, limit: &Limit, units: u32, undo: Vec<u8>) {

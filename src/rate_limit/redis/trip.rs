@@ -143,7 +143,7 @@ impl Inner {
             deciding.admitted.fill(0);
         }
         self.settle(&deciding, &asking, &counted, now, took);
-        self.repair(group, &asking, &counted, now, call).await;
+        self.repair(group, &asking, &counted, now).await;
         if let Some(error) = error {
             return Err(error);
         }

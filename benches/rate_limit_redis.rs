@@ -1,0 +1,477 @@
+//! What a shared limit costs: decisions a second and the processor time of Redis' main thread, with 64 and 256
+//! requests in flight over one connection, against the script that is usually written for it.
+//!
+//! It starts a `redis-server` of its own, on the first core where `taskset` is there, and itself takes the
+//! second. Every round measures every cell, so that a slow phase of the machine falls on all of them.
+
+mod support;
+
+use std::{
+    cell::Cell,
+    future::Future,
+    io::{self, Read as _, Write as _},
+    net::{TcpListener, TcpStream},
+    pin::Pin,
+    process::{Child, Command, Stdio},
+    rc::Rc,
+    time::{Duration, Instant, SystemTime},
+};
+
+use portcullis::{
+    rate_limit::{Hit, Quota, RateLimitStore, RedisRateLimits},
+    store::{RedisStore, Reply},
+};
+use redis::{Client, Value, aio::MultiplexedConnection, cmd};
+use tokio::{
+    runtime::{Builder, Runtime},
+    task::{LocalSet, yield_now},
+};
+
+use crate::support::Figures;
+
+/// How long a cell is measured in a round.
+const CELL: Duration = Duration::from_millis(500);
+const ROUNDS: usize = 5;
+const KEYS: u32 = 10_000;
+
+/// Not reached by any of the keys in all rounds.
+const MANY: Quota = Quota::new(16_000, Duration::from_secs(60));
+/// Nor this one by a single key.
+const HOT: Quota = Quota::new(4_000_000_000, Duration::from_secs(60));
+
+/// Two buckets, as it is usually written: read both, compare, count.
+const TWO_BUCKETS: &str = "
+local current = tonumber(redis.call('GET', KEYS[1]) or '0')
+local previous = tonumber(redis.call('GET', KEYS[2]) or '0')
+local used = math.floor(previous * (1 - tonumber(ARGV[3])) + current)
+if used + 1 > tonumber(ARGV[1]) then return -1 end
+current = redis.call('INCR', KEYS[1])
+if current == 1 then redis.call('PEXPIRE', KEYS[1], ARGV[2]) end
+return tonumber(ARGV[1]) - used - 1";
+
+fn main() -> io::Result<()> {
+    let server = Server::start()?;
+    let pin = Command::new("taskset")
+        .args(["-acp", "1", &std::process::id().to_string()])
+        .stdout(Stdio::null())
+        .stderr(Stdio::null())
+        .status();
+    println!("pinned: {}", pin.is_ok_and(|status| status.success()));
+    let runtime = Builder::new_current_thread().enable_all().build()?;
+    let bench = Bench::new(&server, &runtime);
+    let mut figures = Figures::new("rate_limit_redis");
+    bench.throughput(&mut figures);
+    bench.refused(&mut figures);
+    bench.alone(&mut figures);
+    bench.memory(&mut figures);
+    figures.write()
+}
+
+type Decided = Pin<Box<dyn Future<Output = ()>>>;
+
+/// One decision about a key.
+type Decide = Rc<dyn Fn(u32) -> Decided>;
+
+struct Bench<'s> {
+    server: &'s Server,
+    runtime: &'s Runtime,
+    connection: MultiplexedConnection,
+    script: String,
+}
+
+/// A cell: who decides, about how many keys, how many at once.
+struct Measured {
+    name: String,
+    decide: Decide,
+    keys: u32,
+    flight: usize,
+    /// Decisions a second and the processor's microseconds for each, by round.
+    rounds: Vec<(f64, f64)>,
+}
+
+impl<'s> Bench<'s> {
+    fn new(server: &'s Server, runtime: &'s Runtime) -> Self {
+        let (connection, script) = runtime.block_on(async {
+            let client = Client::open(server.url()).expect("a url");
+            let connection = client.get_multiplexed_async_connection().await;
+            let mut connection = connection.expect("a connection");
+            let mut load = cmd("SCRIPT");
+            load.arg("LOAD").arg(TWO_BUCKETS);
+            let script: String = load.query_async(&mut connection).await.expect("a digest");
+            (connection, script)
+        });
+        Self {
+            server,
+            runtime,
+            connection,
+            script,
+        }
+    }
+
+    fn limits(&self) -> RedisRateLimits {
+        let store = RedisStore::new(&self.server.url()).expect("a url");
+        let limits = RedisRateLimits::new(store);
+        limits.deadline(Duration::from_secs(5)).expect("a deadline")
+    }
+
+    fn ours(&self, quota: Quota) -> Decide {
+        let limits = self.limits();
+        Rc::new(move |key| {
+            let name = format!("user-{key}");
+            let reply = limits.hit(&[Hit::new(name.as_bytes(), quota, 1)], SystemTime::now());
+            Box::pin(async move {
+                let decisions = match reply {
+                    Reply::Ready(decisions) => decisions,
+                    Reply::Wait(decisions) => decisions.await,
+                };
+                assert!(decisions.expect("an answer").allowed());
+            })
+        })
+    }
+
+    fn script(&self, quota: Quota) -> Decide {
+        let (connection, script) = (self.connection.clone(), self.script.clone());
+        let (window, limit) = (quota.window().as_millis(), quota.limit());
+        Rc::new(move |key| {
+            let now = SystemTime::now().duration_since(SystemTime::UNIX_EPOCH);
+            let now = now.expect("after 1970").as_millis();
+            let (bucket, into) = (now / window, (now % window) as f64 / window as f64);
+            let mut invoke = cmd("EVALSHA");
+            invoke.arg(&script).arg(2);
+            invoke.arg(format!("rate:{{user-{key}}}{limit}:{bucket}"));
+            invoke.arg(format!("rate:{{user-{key}}}{limit}:{}", bucket - 1));
+            invoke.arg(limit).arg((2 * window) as u64).arg(into);
+            let mut connection = connection.clone();
+            Box::pin(async move {
+                let left: i64 = invoke
+                    .query_async(&mut connection)
+                    .await
+                    .expect("an answer");
+                assert!(left >= 0);
+            })
+        })
+    }
+
+    /// Two commands on one key in one pipeline, and nothing decided.
+    fn pair(&self) -> Decide {
+        let connection = self.connection.clone();
+        Rc::new(move |key| {
+            let name = format!("rate:{{user-{key}}}:pair");
+            let mut pipeline = redis::pipe();
+            pipeline.cmd("BITFIELD").arg(&name).arg("INCRBY");
+            pipeline.arg("u16").arg("#20").arg(1);
+            pipeline.cmd("GETRANGE").arg(&name).arg(0).arg(67);
+            let mut connection = connection.clone();
+            Box::pin(async move {
+                let answers: Vec<Value> = pipeline.query_async(&mut connection).await.expect("two");
+                assert_eq!(answers.len(), 2);
+            })
+        })
+    }
+
+    fn throughput(&self, figures: &mut Figures) {
+        let measured = |name: &str, decide: Decide, keys, flight| Measured {
+            name: format!("{name}, {keys} keys, {flight} in flight"),
+            decide,
+            keys,
+            flight,
+            rounds: Vec::new(),
+        };
+        let mut cells = Vec::new();
+        for flight in [64, 256] {
+            cells.push(measured("script", self.script(MANY), KEYS, flight));
+            cells.push(measured("ours", self.ours(MANY), KEYS, flight));
+            cells.push(measured(
+                "ours, N = 32",
+                self.ours(MANY.segments(32)),
+                KEYS,
+                flight,
+            ));
+            cells.push(measured(
+                "ours, N = 60",
+                self.ours(MANY.segments(60)),
+                KEYS,
+                flight,
+            ));
+            cells.push(measured("pair", self.pair(), KEYS, flight));
+            cells.push(measured("script", self.script(HOT), 1, flight));
+            cells.push(measured("ours", self.ours(HOT), 1, flight));
+        }
+        // A part of a name as an argument measures only such cells, and the script.
+        if let Some(part) = std::env::args().skip(1).find(|part| !part.starts_with("--")) {
+            cells.retain(|cell| cell.name.contains(&part) || cell.name.starts_with("script"));
+        }
+        // The first round warms up.
+        for round in 0..=ROUNDS {
+            for cell in &mut cells {
+                let figures = self.run(cell);
+                if round > 0 {
+                    cell.rounds.push(figures);
+                }
+            }
+        }
+        for cell in &cells {
+            let group = |other: &&Measured| other.keys == cell.keys && other.flight == cell.flight;
+            let script = cells.iter().find(group).expect("the script comes first");
+            let against = |of: fn(&(f64, f64)) -> f64| {
+                let pairs = cell.rounds.iter().zip(&script.rounds);
+                let ratio = median(pairs.map(|(one, other)| of(one) / of(other)).collect());
+                (cell.name != script.name).then_some(("the script", ratio))
+            };
+            let rates = cell.rounds.iter().map(|round| round.0).collect();
+            let costs = cell.rounds.iter().map(|round| round.1).collect();
+            let name = &cell.name;
+            figures.add(
+                &format!("{name}: decisions"),
+                median(rates),
+                "/s",
+                against(|round| round.0),
+            );
+            let name = format!("{name}: Redis");
+            figures.add(
+                &name,
+                median(costs),
+                "us a decision",
+                against(|round| round.1),
+            );
+        }
+    }
+
+    /// Decisions a second, and what each cost Redis.
+    fn run(&self, cell: &Measured) -> (f64, f64) {
+        let local = LocalSet::new();
+        let done = Rc::new(Cell::new(0_u64));
+        let before = self.server.processor();
+        let started = Instant::now();
+        self.runtime.block_on(local.run_until(async {
+            let tasks: Vec<_> = (0..cell.flight)
+                .map(|task| {
+                    let (decide, done) = (Rc::clone(&cell.decide), Rc::clone(&done));
+                    let keys = cell.keys;
+                    tokio::task::spawn_local(async move {
+                        let mut turn = task as u32 * 7_919;
+                        loop {
+                            // Thirty-two at a time between two looks at the clock.
+                            for _ in 0..32 {
+                                turn = turn.wrapping_mul(1_664_525).wrapping_add(1_013_904_223);
+                                decide((turn >> 8) % keys).await;
+                            }
+                            done.set(done.get() + 32);
+                            if started.elapsed() >= CELL {
+                                return;
+                            }
+                        }
+                    })
+                })
+                .collect();
+            for task in tasks {
+                task.await.expect("no panic");
+            }
+            yield_now().await;
+        }));
+        let took = started.elapsed();
+        let cost = self.server.processor() - before;
+        let done = done.get() as f64;
+        (done / took.as_secs_f64(), cost * 1e6 / done)
+    }
+
+    /// A key that is being refused.
+    fn refused(&self, figures: &mut Figures) {
+        let limits = self.limits();
+        let quota = Quota::per_hour(10);
+        let ask = || {
+            let reply = limits.hit(&[Hit::new(b"refused", quota, 1)], SystemTime::now());
+            match reply {
+                Reply::Ready(decisions) => decisions.expect("an answer").allowed(),
+                Reply::Wait(decisions) => {
+                    let decisions = self.runtime.block_on(decisions);
+                    decisions.expect("an answer").allowed()
+                }
+            }
+        };
+        while ask() {}
+        // What was begun behind the last answer, and the time that the server is asked for now and then.
+        self.runtime.block_on(async {
+            tokio::time::sleep(Duration::from_millis(50)).await;
+        });
+        let before = self.server.commands();
+        let started = Instant::now();
+        const ASKED: u32 = 1_000_000;
+        for _ in 0..ASKED {
+            assert!(!ask());
+        }
+        let nanos = started.elapsed().as_nanos() as f64 / f64::from(ASKED);
+        // The question itself is one.
+        let sent = self.server.commands() - before - 1;
+        figures.add(
+            "refused: commands for a million",
+            sent as f64,
+            "commands",
+            None,
+        );
+        figures.add("refused: a decision", nanos, "ns", None);
+    }
+
+    /// One request after the other, against the bare pair.
+    fn alone(&self, figures: &mut Figures) {
+        for (name, keys) in [("10,000 keys", KEYS), ("1 key", 1)] {
+            let (ours, pair) = (self.ours(if keys == 1 { HOT } else { MANY }), self.pair());
+            let mut took = [Vec::new(), Vec::new()];
+            self.runtime.block_on(async {
+                for turn in 0..20_000_u32 {
+                    for (decide, took) in [&ours, &pair].into_iter().zip(&mut took) {
+                        let started = Instant::now();
+                        decide(turn.wrapping_mul(7_919) % keys).await;
+                        took.push(started.elapsed().as_nanos() as f64);
+                    }
+                }
+            });
+            let [ours, pair] = took.map(|took| median(took[2_000..].to_vec()));
+            let against = Some(("a bare pipelined pair", ours / pair));
+            figures.add(&format!("alone, {name}: p50"), ours, "ns", against);
+        }
+    }
+
+    /// What a key takes, as Redis says.
+    fn memory(&self, figures: &mut Figures) {
+        let limits = self.limits();
+        let large = Quota::new(1_000_000, Duration::from_secs(600));
+        for segments in [16, 32, 60] {
+            for (limit, quota) in [
+                ("16,000", MANY.segments(segments)),
+                ("1,000,000", large.segments(segments)),
+            ] {
+                let key = format!("memory-{segments}-{limit}");
+                let hits = [Hit::new(key.as_bytes(), quota, 1)];
+                self.runtime.block_on(async {
+                    if let Reply::Wait(reply) = limits.hit(&hits, SystemTime::now()) {
+                        reply.await.expect("an answer");
+                    }
+                });
+                let names = self.server.ask(&["KEYS", &format!("*{key}*")]);
+                let name = names
+                    .lines()
+                    .find(|line| line.contains(&key))
+                    .unwrap_or_default();
+                let bytes = self.server.ask(&["MEMORY", "USAGE", name]);
+                let bytes: f64 = bytes
+                    .trim()
+                    .trim_start_matches(':')
+                    .parse()
+                    .unwrap_or(f64::NAN);
+                figures.add(
+                    &format!("a key, N = {segments}, limit {limit}"),
+                    bytes,
+                    "bytes",
+                    None,
+                );
+            }
+        }
+    }
+}
+
+fn median(mut values: Vec<f64>) -> f64 {
+    values.sort_by(f64::total_cmp);
+    values[values.len() / 2]
+}
+
+/// A server of the bench's own.
+struct Server {
+    process: Child,
+    port: u16,
+}
+
+impl Server {
+    fn start() -> io::Result<Self> {
+        let port = TcpListener::bind(("127.0.0.1", 0))?.local_addr()?.port();
+        let server = [
+            "redis-server",
+            "--save",
+            "",
+            "--appendonly",
+            "no",
+            "--bind",
+            "127.0.0.1",
+            "--port",
+        ];
+        let pinned = Command::new("taskset").args(["-c", "0", "true"]).status();
+        let mut command = if pinned.is_ok_and(|status| status.success()) {
+            let mut command = Command::new("taskset");
+            command.args(["-c", "0"]).args(server);
+            command
+        } else {
+            let mut command = Command::new(server[0]);
+            command.args(&server[1..]);
+            command
+        };
+        let process = command
+            .arg(port.to_string())
+            .stdout(Stdio::null())
+            .spawn()?;
+        let server = Self { process, port };
+        let started = Instant::now();
+        while TcpStream::connect(("127.0.0.1", port)).is_err() {
+            assert!(
+                started.elapsed() < Duration::from_secs(10),
+                "redis-server does not start"
+            );
+            std::thread::sleep(Duration::from_millis(10));
+        }
+        Ok(server)
+    }
+
+    fn url(&self) -> String {
+        format!("redis://127.0.0.1:{}", self.port)
+    }
+
+    /// The text of an answer, over a connection of its own.
+    fn ask(&self, command: &[&str]) -> String {
+        let answer = || -> io::Result<String> {
+            let mut stream = TcpStream::connect(("127.0.0.1", self.port))?;
+            let mut request = format!("*{}\r\n", command.len());
+            for argument in command {
+                request.push_str(&format!("${}\r\n{argument}\r\n", argument.len()));
+            }
+            stream.write_all(request.as_bytes())?;
+            stream.write_all(b"*1\r\n$4\r\nQUIT\r\n")?;
+            let mut text = String::new();
+            stream.read_to_string(&mut text)?;
+            Ok(text.trim_end_matches("+OK\r\n").to_owned())
+        };
+        answer().expect("the server answers")
+    }
+
+    fn field(&self, section: &str, name: &str) -> f64 {
+        let info = self.ask(&["INFO", section]);
+        let line = info
+            .lines()
+            .find_map(|line| line.strip_prefix(name)?.strip_prefix(':'));
+        line.and_then(|value| value.trim().parse().ok())
+            .expect("a number")
+    }
+
+    /// The seconds that its main thread has worked.
+    fn processor(&self) -> f64 {
+        let info = self.ask(&["INFO", "cpu"]);
+        let of = |name: &str| -> f64 {
+            let line = info
+                .lines()
+                .find_map(|line| line.strip_prefix(name)?.strip_prefix(':'));
+            line.and_then(|value| value.trim().parse().ok())
+                .expect("a number")
+        };
+        of("used_cpu_user_main_thread") + of("used_cpu_sys_main_thread")
+    }
+
+    fn commands(&self) -> i64 {
+        // `QUIT` is counted, too.
+        self.field("stats", "total_commands_processed") as i64
+    }
+}
+
+impl Drop for Server {
+    fn drop(&mut self) {
+        let _ = self.process.kill();
+        let _ = self.process.wait();
+    }
+}
