@@ -71,7 +71,14 @@ pub mod store;
 
 #[cfg(feature = "authz")]
 pub mod authz;
-#[cfg(any(feature = "jwt", feature = "webhook"))]
+#[cfg(any(
+    feature = "jwt",
+    feature = "webhook",
+    all(
+        feature = "rate-limit",
+        any(feature = "aws-lc", feature = "rust-crypto")
+    )
+))]
 #[cfg_attr(not(feature = "jwt"), allow(dead_code, unused_imports))]
 mod crypto;
 #[cfg(feature = "fetch")]

@@ -39,6 +39,9 @@ pub(crate) trait Proof: Send + Sync {
     /// Who it is.
     fn subject(&self) -> &str;
 
+    /// Who says so, if it is known.
+    fn issuer(&self) -> Option<&str>;
+
     /// Everything about it, made once; not itself made by [`Principal::of_proof`].
     fn principal(&self) -> &Principal;
 }
@@ -46,6 +49,7 @@ pub(crate) trait Proof: Send + Sync {
 #[derive(Clone, Debug, PartialEq, Eq, Default)]
 struct Facts {
     subject: String,
+    issuer: Option<String>,
     tenant: Option<String>,
     scopes: BTreeSet<String>,
     roles: BTreeSet<String>,
@@ -72,6 +76,14 @@ impl Principal {
     )]
     pub(crate) fn of_proof(proof: Arc<dyn Proof>) -> Self {
         Self(Source::Proof(proof))
+    }
+
+    /// Replaces who says so (`iss`, RFC 7519 section 4.1.1): the issuer that the subject is unique within.
+    #[must_use]
+    pub fn issued_by(self, issuer: impl Into<String>) -> Self {
+        self.with(|facts| {
+            facts.issuer = Some(issuer.into());
+        })
     }
 
     /// Replaces the tenant (organisation, account) it acts in.
@@ -137,6 +149,15 @@ impl Principal {
         match &self.0 {
             Source::Own(facts) => &facts.subject,
             Source::Proof(proof) => proof.subject(),
+        }
+    }
+
+    /// Who says so, if it is known. Two issuers may use the same subject for different parties.
+    #[must_use]
+    pub fn issuer(&self) -> Option<&str> {
+        match &self.0 {
+            Source::Own(facts) => facts.issuer.as_deref(),
+            Source::Proof(proof) => proof.issuer(),
         }
     }
 

@@ -189,6 +189,11 @@ impl Proof for Mapped {
         self.claims.subject()
     }
 
+    fn issuer(&self) -> Option<&str> {
+        let issuer = self.claims.issuer();
+        (!issuer.is_empty()).then_some(issuer)
+    }
+
     fn principal(&self) -> &Principal {
         self.principal.get_or_init(|| {
             let (claims, paths) = (&self.claims, &*self.mapping.0);

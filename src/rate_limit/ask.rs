@@ -3,7 +3,7 @@
 use std::{future::Future, num::NonZeroU32, pin::Pin, sync::Arc, time::SystemTime};
 
 use super::{
-    Decisions, Hit, Quota, RateLimitKey, StoreFailure,
+    Decisions, Hit, Plan, Quota, RateLimitKey, StoreFailure,
     fields::Policies,
     key::{KeyBytes, NoKey},
     layer::{Limit, Settings},
@@ -23,7 +23,7 @@ pub(super) enum QuotaOf {
 
 pub(super) type Chosen = dyn Fn(RequestHead<'_>) -> Quota + Send + Sync;
 pub(super) type LookedUp = dyn Fn(RequestHead<'_>) -> Lookup + Send + Sync;
-pub(super) type Lookup = Pin<Box<dyn Future<Output = Result<Quota, StoreError>> + Send>>;
+pub(super) type Lookup = Pin<Box<dyn Future<Output = Result<Plan, StoreError>> + Send>>;
 
 impl QuotaOf {
     pub(super) fn fixed(&self) -> Option<&Quota> {
@@ -79,7 +79,6 @@ pub(super) enum Asking {
 /// Keys, and the quotas as far as they are known.
 pub(super) struct LookingUp {
     cost: u32,
-    at: SystemTime,
     parts: Vec<(KeyBytes, Known)>,
 }
 
@@ -136,7 +135,7 @@ impl Settings {
             later |= matches!(known, Known::Later(_));
             parts.push((key, known));
         }
-        let looking_up = LookingUp { cost, at, parts };
+        let looking_up = LookingUp { cost, parts };
         if later {
             return Ok(Asking::LookingUp(looking_up));
         }
@@ -154,16 +153,23 @@ impl Settings {
         &self,
         looking_up: LookingUp,
     ) -> Result<(Asked, Reply<Decisions>), StoreError> {
-        let LookingUp { cost, at, parts } = looking_up;
+        let LookingUp {
+            mut cost, parts, ..
+        } = looking_up;
         let mut hits = Vec::with_capacity(parts.len());
         for (key, known) in parts {
             let quota = match known {
                 Known::Already(quota) => quota,
-                Known::Later(lookup) => lookup.await?,
+                Known::Later(lookup) => {
+                    let plan = lookup.await?;
+                    cost = plan.cost.unwrap_or(cost);
+                    plan.quota
+                }
             };
             hits.push((key, quota));
         }
-        Ok(self.ask_about(hits, cost, at))
+        // It may have taken long, and a count leaves one window after the time that it is said to be from.
+        Ok(self.ask_about(hits, cost, self.now()))
     }
 
     fn ask_about(

@@ -7,8 +7,8 @@ use http::{HeaderMap, HeaderName, HeaderValue};
 use super::{Decisions, Quota, buffer::Buffer, decision::Room};
 use crate::clock::since_epoch;
 
-const RATE_LIMIT: HeaderName = HeaderName::from_static("ratelimit");
-const RATE_LIMIT_POLICY: HeaderName = HeaderName::from_static("ratelimit-policy");
+pub(super) const RATE_LIMIT: HeaderName = HeaderName::from_static("ratelimit");
+pub(super) const RATE_LIMIT_POLICY: HeaderName = HeaderName::from_static("ratelimit-policy");
 
 const LEGACY: [HeaderName; 3] = [
     HeaderName::from_static("x-ratelimit-limit"),
@@ -209,13 +209,13 @@ pub(super) fn seconds_up(duration: Duration) -> u64 {
 }
 
 /// A String item of a list (RFC 9651 sections 3.1 and 3.3.3); names need no escapes.
-fn write_name<const N: usize>(text: &mut Buffer<N>, at: usize, name: &str) {
+pub(super) fn write_name<const N: usize>(text: &mut Buffer<N>, at: usize, name: &str) {
     text.push(if at == 0 { b"\"" } else { b", \"" });
     text.push(name.as_bytes());
     text.push(b"\"");
 }
 
-fn value<const N: usize>(text: &Buffer<N>) -> HeaderValue {
+pub(super) fn value<const N: usize>(text: &Buffer<N>) -> HeaderValue {
     // Printable ASCII, as the names are: it is always a value.
     HeaderValue::from_bytes(text.as_bytes()).unwrap_or(HeaderValue::from_static(""))
 }

@@ -2,9 +2,13 @@
 
 use std::{fmt, sync::Arc};
 
+#[cfg(feature = "axum")]
+use axum::extract::MatchedPath;
 use http::{HeaderName, StatusCode};
 
 use super::buffer::Buffer;
+#[cfg(any(feature = "aws-lc", feature = "rust-crypto"))]
+use crate::crypto::sha256;
 use crate::{
     client_ip::{ClientIp, IpKey, Ipv6Prefix},
     head::RequestHead,
@@ -41,6 +45,10 @@ enum Kind {
     Principal,
     Tenant,
     Header(HeaderName),
+    #[cfg(any(feature = "aws-lc", feature = "rust-crypto"))]
+    ApiKey(HeaderName),
+    #[cfg(feature = "axum")]
+    Route,
     Named(&'static str),
     Custom(Arc<Custom>),
     Both(Arc<(RateLimitKey, RateLimitKey)>),
@@ -65,7 +73,8 @@ impl RateLimitKey {
         Self(Kind::ClientIp(strategy, ipv6))
     }
 
-    /// The subject and the tenant of the [`Principal`] in the request's extensions.
+    /// The subject, the issuer and the tenant of the [`Principal`] in the request's extensions: a subject is
+    /// unique within its issuer only.
     ///
     /// The layer that proves who is asking must stand outside of this one. Without a principal the request
     /// is refused (403, `rate_limit_key_unknown`).
@@ -81,13 +90,33 @@ impl RateLimitKey {
         Self(Kind::Tenant)
     }
 
-    /// The value of a header field: an API key, say. A request that has not exactly one such field, or an
-    /// empty one, is refused (403, `rate_limit_key_unknown`).
+    /// The value of a header field. A request that has not exactly one such field, or an empty one, is refused
+    /// (403, `rate_limit_key_unknown`).
     ///
     /// Who may send any value has a fresh quota for each: let what verifies the field stand outside, or
-    /// count by address too. In memory a key is kept only as a keyed hash.
+    /// count by address too. For a secret take [`RateLimitKey::api_key`].
     pub fn header(name: HeaderName) -> Self {
         Self(Kind::Header(name))
+    }
+
+    /// The API key in a header field, hashed with SHA-256: no store and no name of a key in Redis ever holds the
+    /// API key itself. A key that could be guessed could still be guessed from its hash.
+    ///
+    /// Otherwise as [`RateLimitKey::header`]. It needs a crypto backend (feature `aws-lc` or `rust-crypto`).
+    #[cfg(any(feature = "aws-lc", feature = "rust-crypto"))]
+    pub fn api_key(name: HeaderName) -> Self {
+        Self(Kind::ApiKey(name))
+    }
+
+    /// The route that axum matched, as it was written (`/users/{id}`): all paths of a route count together, and
+    /// no spelling of a path has a quota of its own.
+    ///
+    /// The layer must stand inside of the router, as those do that `Router::layer` and `route_layer` add. A
+    /// request without a route (a fallback's) is refused (403, `rate_limit_key_unknown`). Elsewhere, give each
+    /// route a layer with a [name](RateLimitKey::named).
+    #[cfg(feature = "axum")]
+    pub fn route() -> Self {
+        Self(Kind::Route)
     }
 
     /// The same for every request: with [`RateLimitKey::and`], what sets routes apart that share a store,
@@ -109,6 +138,33 @@ impl RateLimitKey {
     /// The parts are told apart by their lengths, not by a separator that could stand in one of them.
     pub fn and(self, other: Self) -> Self {
         Self(Kind::Both(Arc::new((self, other))))
+    }
+
+    /// The key of a request as stores know it: for an operator who looks up, resets or blocks it.
+    ///
+    /// ```
+    /// use http::Request;
+    /// use portcullis::{
+    ///     client_ip::{ClientIp, PeerAddr},
+    ///     rate_limit::{Quota, RateLimitKey, RateLimitStore},
+    ///     store::MemoryStore,
+    /// };
+    ///
+    /// # let store = MemoryStore::new();
+    /// // Forget what this address has used.
+    /// let request = Request::builder().extension(PeerAddr("192.0.2.1:0".parse().unwrap()));
+    /// let request = request.body(()).unwrap();
+    /// let key = RateLimitKey::client_ip(ClientIp::peer()).of((&request).into()).unwrap();
+    /// store.reset(&key, &Quota::sign_in());
+    /// ```
+    ///
+    /// # Errors
+    ///
+    /// As for a request: the refusal of one whose key cannot be determined.
+    pub fn of(&self, request: RequestHead<'_>) -> Result<Vec<u8>, Rejection> {
+        let mut key = KeyBytes::new();
+        self.write(request, &mut key)?;
+        Ok(key.as_bytes().to_vec())
     }
 
     /// The key as [`RateLimitKey::write`] writes it, in words and zeros, if it is an address and nothing else.
@@ -148,14 +204,10 @@ impl RateLimitKey {
                 key.push(&IpKey::new(ip, *ipv6).to_bytes());
             }
             Kind::Principal => {
-                let principal = request.extensions().get().ok_or_else(unknown)?;
-                let tenant = Principal::tenant_id(principal);
-                key.push(&[if tenant.is_some() {
-                    tag::MEMBER
-                } else {
-                    tag::PRINCIPAL
-                }]);
-                write_bytes(key, tenant.unwrap_or_default().as_bytes());
+                let principal: &Principal = request.extensions().get().ok_or_else(unknown)?;
+                key.push(&[tag::PRINCIPAL]);
+                write_optional(key, principal.issuer());
+                write_optional(key, principal.tenant_id());
                 write_bytes(key, principal.subject().as_bytes());
             }
             Kind::Tenant => {
@@ -164,16 +216,23 @@ impl RateLimitKey {
                 write_bytes(key, principal.tenant_id().ok_or_else(unknown)?.as_bytes());
             }
             Kind::Header(name) => {
-                let mut values = request.headers().get_all(name).iter();
-                let (Some(value), None) = (values.next(), values.next()) else {
-                    return Err(unknown());
-                };
-                if value.is_empty() {
-                    return Err(unknown());
-                }
+                let value = only(request, name)?;
                 key.push(&[tag::HEADER]);
                 write_bytes(key, name.as_str().as_bytes());
-                write_bytes(key, value.as_bytes());
+                write_bytes(key, value);
+            }
+            #[cfg(any(feature = "aws-lc", feature = "rust-crypto"))]
+            Kind::ApiKey(name) => {
+                let hash = sha256(only(request, name)?);
+                key.push(&[tag::API_KEY]);
+                write_bytes(key, name.as_str().as_bytes());
+                key.push(&hash);
+            }
+            #[cfg(feature = "axum")]
+            Kind::Route => {
+                let route = request.extensions().get().ok_or_else(unknown)?;
+                key.push(&[tag::ROUTE]);
+                write_bytes(key, MatchedPath::as_str(route).as_bytes());
             }
             Kind::Named(name) => {
                 key.push(&[tag::NAMED]);
@@ -204,6 +263,10 @@ impl fmt::Debug for RateLimitKey {
             Kind::Principal => f.write_str("Principal"),
             Kind::Tenant => f.write_str("Tenant"),
             Kind::Header(name) => f.debug_tuple("Header").field(name).finish(),
+            #[cfg(any(feature = "aws-lc", feature = "rust-crypto"))]
+            Kind::ApiKey(name) => f.debug_tuple("ApiKey").field(name).finish(),
+            #[cfg(feature = "axum")]
+            Kind::Route => f.write_str("Route"),
             Kind::Named(name) => f.debug_tuple("Named").field(name).finish(),
             Kind::Custom(_) => f.write_str("Custom(..)"),
             Kind::Both(both) => f.debug_tuple("Both").field(&both.0).field(&both.1).finish(),
@@ -221,12 +284,35 @@ pub(super) const ADDRESS_WORDS: usize = 3;
 mod tag {
     pub(super) const ADDRESS: u8 = b'i';
     pub(super) const PRINCIPAL: u8 = b'p';
-    /// A principal of a tenant.
-    pub(super) const MEMBER: u8 = b't';
     pub(super) const TENANT: u8 = b'o';
     pub(super) const HEADER: u8 = b'h';
+    #[cfg(any(test, feature = "aws-lc", feature = "rust-crypto"))]
+    pub(super) const API_KEY: u8 = b'a';
+    #[cfg(any(test, feature = "axum"))]
+    pub(super) const ROUTE: u8 = b'r';
     pub(super) const NAMED: u8 = b'n';
     pub(super) const CUSTOM: u8 = b'c';
+    #[cfg(test)]
+    pub(super) const ALL: [u8; 8] = [
+        ADDRESS, PRINCIPAL, TENANT, HEADER, API_KEY, ROUTE, NAMED, CUSTOM,
+    ];
+}
+
+/// The value of a header field that came once and says something.
+fn only<'r>(request: RequestHead<'r>, name: &HeaderName) -> Result<&'r [u8], NoKey> {
+    let mut values = request.headers().get_all(name).iter();
+    match (values.next(), values.next()) {
+        (Some(value), None) if !value.is_empty() => Ok(value.as_bytes()),
+        _ => Err(unknown()),
+    }
+}
+
+/// Whether there is one, and which.
+fn write_optional(key: &mut KeyBytes, text: Option<&str>) {
+    key.push(&[u8::from(text.is_some())]);
+    if let Some(text) = text {
+        write_bytes(key, text.as_bytes());
+    }
 }
 
 fn write_bytes(key: &mut KeyBytes, bytes: &[u8]) {
@@ -240,4 +326,16 @@ fn unknown() -> NoKey {
         "rate_limit_key_unknown",
         "It could not be determined whose rate this request counts towards.",
     )
+}
+
+#[cfg(test)]
+mod tests {
+    use std::collections::BTreeSet;
+
+    use super::tag;
+
+    #[test]
+    fn no_two_kinds_of_parts_begin_alike() {
+        assert_eq!(BTreeSet::from(tag::ALL).len(), tag::ALL.len());
+    }
 }

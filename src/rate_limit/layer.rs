@@ -13,7 +13,7 @@ use http::{HeaderMap, StatusCode};
 use tower_layer::Layer;
 
 use super::{
-    Quota, RateLimitEvent, RateLimitFields, RateLimitGuard, RateLimitKey, RateLimitStore,
+    Plan, Quota, RateLimitEvent, RateLimitFields, RateLimitGuard, RateLimitKey, RateLimitStore,
     ask::{Lookup, QuotaOf},
     fields::Policies,
     ticks::Ticks,
@@ -183,17 +183,21 @@ impl RateLimitLayer {
         self
     }
 
-    /// As [`RateLimitLayer::quota_by`], where the quota must be waited for. The closure takes from the
-    /// request what it needs; its future asks. Where that fails, the request is treated as
-    /// [`RateLimitLayer::on_store_error`] says.
-    pub fn quota_lookup<F>(
+    /// As [`RateLimitLayer::quota_by`], where the quota must be waited for, and with it perhaps what the
+    /// request costs: a [`Quota`] or a [`Plan`]. The closure takes from the request what it needs; its future
+    /// asks. Where that fails, the request is treated as [`RateLimitLayer::on_store_error`] says.
+    pub fn quota_lookup<F, P>(
         mut self,
         look_up: impl Fn(RequestHead<'_>) -> F + Send + Sync + 'static,
     ) -> Self
     where
-        F: Future<Output = Result<Quota, StoreError>> + Send + 'static,
+        F: Future<Output = Result<P, StoreError>> + Send + 'static,
+        P: Into<Plan>,
     {
-        let look_up = move |request: RequestHead<'_>| -> Lookup { Box::pin(look_up(request)) };
+        let look_up = move |request: RequestHead<'_>| -> Lookup {
+            let answer = look_up(request);
+            Box::pin(async move { answer.await.map(Into::into) })
+        };
         self.replace_first(QuotaOf::LookedUp(Arc::new(look_up)));
         self
     }

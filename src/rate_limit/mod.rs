@@ -38,8 +38,22 @@
 //! ([`RateLimitLayer::count_if`], [`RateLimitLayer::settle`]), and its quota on who asks
 //! ([`RateLimitLayer::quota_by`], [`RateLimitLayer::quota_lookup`]). Operators look with a hit that costs 0,
 //! and [refund](RateLimitStore::refund), [reset](RateLimitStore::reset) or
-//! [block](RateLimitStore::block) a key of a store. New limits can be tried in
+//! [block](RateLimitStore::block) a key of a store, as [`RateLimitKey::of`] says it. New limits can be tried in
 //! [shadow mode](RateLimitLayer::dangerous_shadow).
+//!
+//! [`InFlightLayer`] limits how many requests are being answered at once, of each client or of all together.
+//!
+//! | for | quota | counted by |
+//! |---|---|---|
+//! | any API | [`Quota::general`], 100 in 15 minutes | address, the default |
+//! | sign-in | [`Quota::sign_in`], 5 in 15 minutes, exactly | address, and with [`add_quota_by`](RateLimitLayer::add_quota_by) the account |
+//! | payments, orders | [`Quota::transaction`], 20 a minute | [`RateLimitKey::principal`] |
+//! | clients with API keys | what each has | `RateLimitLayer::api_key` |
+//!
+//! Keys are an address (of IPv6 its network of 64 bits), a principal (with its issuer and tenant), a tenant, an
+//! API key (hashed), a header field, a route, a name, or what a closure says, and any of them together. The
+//! partition key of the draft (`pk`) is not sent: it would tell clients what they are counted by, and they
+//! need it for nothing.
 //!
 //! # Example
 //!
@@ -49,6 +63,7 @@
 //! use http::{Request, Response};
 //! use portcullis::{
 //!     client_ip::PeerAddr,
+//!     clock::ManualClock,
 //!     rate_limit::{Quota, RateLimitLayer},
 //! };
 //! use tower::{Layer, Service, ServiceExt, service_fn};
@@ -56,7 +71,9 @@
 //! # #[tokio::main(flavor = "current_thread")]
 //! # async fn main() -> Result<(), Box<dyn std::error::Error>> {
 //! let layer = RateLimitLayer::new(Quota::per_second(1).name("burst"))
-//!     .add_quota(Quota::per_hour(100).name("hourly"));
+//!     .add_quota(Quota::per_hour(100).name("hourly"))
+//!     // So that this example need not hurry.
+//!     .with_clock(ManualClock::at_unix(1_800_000_000));
 //! let inner = service_fn(async |_: Request<()>| Ok::<_, std::io::Error>(Response::new(String::from("hello"))));
 //! let mut service = layer.layer(inner);
 //!
@@ -147,10 +164,12 @@ mod fields;
 mod gcra;
 mod guard;
 mod identity;
+mod in_flight;
 mod key;
 mod layer;
 mod log;
 mod memory;
+mod plan;
 mod presets;
 mod quick;
 mod quota;
@@ -170,9 +189,11 @@ pub use self::{
     fields::RateLimitFields,
     gcra::Gcra,
     guard::{Counted, RateLimitGuard},
+    in_flight::{InFlight, InFlightBody, InFlightFuture, InFlightLayer},
     key::RateLimitKey,
     layer::{RateLimit, RateLimitLayer, StoreFailure},
     log::SlidingLog,
+    plan::Plan,
     quota::{MAX_EXACT, MAX_SEGMENTS, Quota},
     store::{Hit, RateLimitStore},
     window::SlidingWindow,

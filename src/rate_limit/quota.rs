@@ -237,18 +237,8 @@ impl Quota {
     /// constant.
     #[must_use]
     pub const fn name(self, name: &'static str) -> Self {
-        let bytes = name.as_bytes();
-        assert!(
-            !bytes.is_empty() && bytes.len() <= MAX_NAME,
-            "a policy's name has from 1 to 64 characters"
-        );
-        let mut at = 0;
-        while at < bytes.len() {
-            assert!(
-                matches!(bytes[at], 0x20..=0x7e) && bytes[at] != b'"' && bytes[at] != b'\\',
-                "a policy's name is printable ASCII without quotes and backslashes"
-            );
-            at += 1;
+        if let Some(fault) = name_fault(name) {
+            panic!("{}", fault);
         }
         Self { name, ..self }.sealed()
     }
@@ -358,6 +348,22 @@ impl Quota {
             ..self
         }
     }
+}
+
+/// What is wrong with the name of a policy, if anything is.
+pub(super) const fn name_fault(name: &str) -> Option<&'static str> {
+    let bytes = name.as_bytes();
+    if bytes.is_empty() || bytes.len() > MAX_NAME {
+        return Some("must have from 1 to 64 characters");
+    }
+    let mut at = 0;
+    while at < bytes.len() {
+        if !matches!(bytes[at], 0x20..=0x7e) || bytes[at] == b'"' || bytes[at] == b'\\' {
+            return Some("must be printable ASCII without quotes and backslashes");
+        }
+        at += 1;
+    }
+    None
 }
 
 /// The nanoseconds in which a whole burst comes back, rounded up.

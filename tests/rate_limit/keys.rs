@@ -7,9 +7,10 @@ use portcullis::{
     client_ip::{ClientIp, ForwardedHeader, Ipv6Prefix},
     principal::Principal,
     rate_limit::{Quota, RateLimitKey, RateLimitLayer},
+    store::MemoryStore,
 };
 
-use crate::support::{Door, from, from_nowhere};
+use crate::support::{Door, from, from_nowhere, hit, start};
 
 const ONCE: Quota = Quota::per_hour(1);
 
@@ -194,4 +195,91 @@ async fn a_quota_may_have_a_key_of_its_own() {
     );
     assert_eq!(ask("192.0.2.3", "b").await.status, 200);
     assert_eq!(door.ask(from("192.0.2.9")).await.status, 403);
+}
+
+#[tokio::test]
+async fn principals_of_two_issuers_are_two_though_they_are_called_the_same() {
+    let door = by(RateLimitKey::principal());
+    for (principal, status) in [
+        (Principal::new("7").issued_by("https://a.example"), 200),
+        (Principal::new("7").issued_by("https://b.example"), 200),
+        (Principal::new("7").issued_by("https://a.example"), 429),
+        (Principal::new("7"), 200),
+        (Principal::new("7").issued_by(""), 200),
+        // The same texts in other places.
+        (Principal::new("7").tenant("https://a.example"), 200),
+    ] {
+        let shown = format!("{principal:?}");
+        let answer = door.ask(as_principal(principal)).await;
+        assert_eq!(answer.status, status, "{shown}");
+    }
+}
+
+/// What a layer that counts on the shortest way, one that does not, and an operator call the same key.
+#[tokio::test]
+async fn a_key_is_the_same_on_every_way() {
+    let quota = Quota::per_hour(3);
+    for (key, peer) in [
+        (RateLimitKey::client_ip(ClientIp::peer()), "192.0.2.1"),
+        (
+            RateLimitKey::client_ip(ClientIp::peer()),
+            "2001:db8:1:2:3::4",
+        ),
+        (
+            RateLimitKey::client_network(ClientIp::peer(), Ipv6Prefix::new(48).unwrap()),
+            "2001:db8:1:2:3::4",
+        ),
+        (RateLimitKey::named("all"), "192.0.2.1"),
+    ] {
+        let store = MemoryStore::new();
+        let layer = RateLimitLayer::new(quota)
+            .key(key.clone())
+            .with_store(store.clone());
+        let short = Door::new(layer.clone());
+        let long = Door::new(layer.on_event(|_| ()));
+        assert_eq!(short.ask(from(peer)).await.status, 200);
+        assert_eq!(long.ask(from(peer)).await.status, 200);
+        let request = from(peer);
+        let bytes = key.of((&request).into()).unwrap();
+        assert_eq!(hit(&store, &bytes, quota, 1, start()).remaining, 0);
+        assert_eq!(short.ask(from(peer)).await.status, 429);
+        assert_eq!(long.ask(from(peer)).await.status, 429);
+    }
+}
+
+#[tokio::test]
+async fn an_api_key_counts_and_is_nowhere_kept() {
+    let header: http::HeaderName = "x-api-key".parse().unwrap();
+    let layer =
+        RateLimitLayer::api_key(
+            header.clone(),
+            |request| match request.headers()["x-api-key"].as_bytes() {
+                b"paid-3f8a" => Quota::per_hour(2).name("paid"),
+                _ => Quota::per_hour(1).name("free"),
+            },
+        );
+    let door = Door::new(layer);
+    for (value, status) in [
+        ("paid-3f8a", 200),
+        ("paid-3f8a", 200),
+        ("paid-3f8a", 429),
+        ("free-11c0", 200),
+        ("free-11c0", 429),
+        ("free-52d7", 200),
+    ] {
+        let answer = door.ask(with("x-api-key", value)).await;
+        assert_eq!(answer.status, status, "{value}");
+    }
+    assert_eq!(door.ask(from("192.0.2.1")).await.status, 403);
+    assert_eq!(door.ask(with("x-api-key", "")).await.status, 403);
+
+    let key = RateLimitKey::api_key(header.clone());
+    let request = with("x-api-key", "paid-3f8a");
+    let bytes = key.of((&request).into()).unwrap();
+    assert!(!bytes.windows(9).any(|part| part == b"paid-3f8a"));
+    // The first and last bytes of its SHA-256, which is the same in every process.
+    assert_eq!(bytes[bytes.len() - 32..][..4], [0xb3, 0x1c, 0x62, 0x8e]);
+    assert!(bytes.ends_with(&[0x34, 0xe8, 0x17]));
+    let plain = RateLimitKey::header(header).of((&request).into()).unwrap();
+    assert!(plain.ends_with(b"paid-3f8a") && plain != bytes);
 }

@@ -12,7 +12,7 @@ use portcullis::{
     clock::ManualClock,
     principal::Principal,
     rate_limit::{
-        Quota, RateLimitEvent, RateLimitFields, RateLimitKey, RateLimitLayer, StoreFailure,
+        Plan, Quota, RateLimitEvent, RateLimitFields, RateLimitKey, RateLimitLayer, StoreFailure,
     },
     store::{StoreError, StoreErrorKind},
 };
@@ -244,4 +244,67 @@ async fn tenants_headers_and_names_are_keys() {
     let door = by(RateLimitKey::named("everybody"));
     assert_eq!(door.ask(from("192.0.2.1")).await.status, 200);
     assert_eq!(door.ask(from("192.0.2.2")).await.status, 429);
+}
+
+#[tokio::test]
+async fn a_lookup_may_say_what_a_request_costs_and_takes_its_time() {
+    let layer = RateLimitLayer::new(Quota::per_minute(1)).quota_lookup(|request| {
+        let export = request.uri().path() == "/export";
+        async move {
+            tokio::task::yield_now().await;
+            let plan = Plan::new(Quota::per_minute(10).name("team"));
+            Ok(if export { plan.cost(8) } else { plan })
+        }
+    });
+    let door = Door::new(layer);
+    let ask = async |path: &str| {
+        let mut request = from("192.0.2.1");
+        *request.uri_mut() = path.parse().unwrap();
+        let answer = door.ask(request).await;
+        (answer.status, answer.field("ratelimit").unwrap().to_owned())
+    };
+    assert_eq!(ask("/").await, (200, r#""team";r=9;t=64"#.to_owned()));
+    assert_eq!(ask("/export").await, (200, r#""team";r=1;t=64"#.to_owned()));
+    assert_eq!(ask("/export").await.0, 429);
+}
+
+/// What is looked up may take long: the request counts from when it is let in.
+#[tokio::test]
+async fn a_request_is_counted_when_its_lookup_is_done() {
+    let clock = Arc::new(ManualClock::at_unix(START));
+    let slow = Arc::clone(&clock);
+    let layer = RateLimitLayer::new(Quota::per_minute(1))
+        .with_clock(Arc::clone(&clock))
+        .quota_lookup(move |request| {
+            let (slow, takes) = (Arc::clone(&slow), request.uri().path() == "/slow");
+            async move {
+                if takes {
+                    slow.advance(Duration::from_secs(30));
+                }
+                Ok(Quota::per_minute(1).exact())
+            }
+        });
+    let service = layer.layer(service_fn(async |_: Request<()>| {
+        Ok::<_, Infallible>(Response::new(()))
+    }));
+    let status = async |path: &str| {
+        let peer = PeerAddr("192.0.2.1:1".parse().unwrap());
+        let request = Request::builder()
+            .uri(path)
+            .extension(peer)
+            .body(())
+            .unwrap();
+        service
+            .clone()
+            .oneshot(request)
+            .await
+            .unwrap()
+            .status()
+            .as_u16()
+    };
+    assert_eq!(status("/slow").await, 200);
+    clock.advance(Duration::from_secs(59));
+    assert_eq!(status("/").await, 429);
+    clock.advance(Duration::from_secs(1));
+    assert_eq!(status("/").await, 200);
 }

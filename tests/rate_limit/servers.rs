@@ -122,3 +122,30 @@ async fn a_server_that_does_not_tell_its_peers_serves_nobody() {
     );
     serving.abort();
 }
+
+#[cfg(feature = "axum")]
+#[tokio::test]
+async fn axum_routes_count_by_the_route_however_the_path_is_spelt() {
+    use axum::{Router, body::Body, routing::get};
+    use portcullis::rate_limit::RateLimitKey;
+
+    let layer = RateLimitLayer::new(Quota::per_hour(2)).key(RateLimitKey::route());
+    let app: Router = Router::new()
+        .route("/users/{id}", get(async || "user"))
+        .route("/teams/{id}", get(async || "team"))
+        .layer(layer);
+    let status = async |path: &str| {
+        let request = Request::builder().uri(path).body(Body::empty()).unwrap();
+        app.clone()
+            .oneshot(request)
+            .await
+            .unwrap()
+            .status()
+            .as_u16()
+    };
+    assert_eq!(status("/users/1").await, 200);
+    assert_eq!(status("/users/%31?x=1").await, 200);
+    assert_eq!(status("/users/2").await, 429);
+    assert_eq!(status("/teams/2").await, 200);
+    assert_eq!(status("/nowhere").await, 403);
+}

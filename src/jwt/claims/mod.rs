@@ -187,6 +187,10 @@ impl Proof for Record {
         self.sub().unwrap_or_default()
     }
 
+    fn issuer(&self) -> Option<&str> {
+        self.iss()
+    }
+
     fn principal(&self) -> &Principal {
         self.principal.get_or_init(|| {
             let roles = self.listed("roles");
@@ -204,6 +208,9 @@ impl Record {
     /// What every issuer calls by the same names.
     fn without_roles(&self) -> Principal {
         let mut principal = Principal::new(Proof::subject(self));
+        if let Some(issuer) = self.iss() {
+            principal = principal.issued_by(issuer);
+        }
         principal = self.scopes().fold(principal, Principal::add_scope);
         principal = self.listed("amr").fold(principal, Principal::add_method);
         if let Some(class) = self.other().get("acr").and_then(Value::as_str) {
