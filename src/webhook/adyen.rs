@@ -29,11 +29,21 @@ pub(super) fn items(body: &[u8]) -> Result<Vec<Item>, WebhookErrorKind> {
                 .as_str()
                 .ok_or(WebhookErrorKind::SignatureMissing)?;
             Ok(Item {
-                signed: signed(item).ok_or(malformed)?,
+                signed: signed(item)
+                    .filter(|text| is_of_item(text.as_bytes()))
+                    .ok_or(malformed)?,
                 signature: signature.to_owned(),
             })
         })
         .collect()
+}
+
+/// Whether a text is what is signed of an item, and not a JSON text: a body that is signed as a whole must be
+/// none, or the signature of one would do for the other.
+pub(super) fn is_of_item(text: &[u8]) -> bool {
+    let is_json = matches!(text.trim_ascii_start().first(), Some(b'{' | b'['));
+    let colons = text.iter().filter(|byte| **byte == b':');
+    !is_json && colons.count() >= 7
 }
 
 fn signed(item: &Value) -> Option<String> {

@@ -7,7 +7,7 @@ use super::{
     form,
     key::Key,
     received::{LONGEST_ID, Received},
-    scheme::{Signed, WebhookScheme},
+    scheme::{Listing, Signed, WebhookScheme},
     template::{Part, Template},
     url::PublicUrl,
     verifier::Keys,
@@ -42,17 +42,21 @@ pub(super) struct Found {
 
 /// What stands for a delivery, before it is digested: most checks need no digest.
 pub(super) enum Replayed {
-    /// The tag of the first secret, whichever secret the delivery was signed with.
+    /// The tag of the secret that the delivery was signed with, so that it is the same whichever secrets come
+    /// and go. Of the first secret where a delivery lists several signatures: whoever sends it again can leave
+    /// any of them out.
     Tag(Tag),
     /// A digest of what is signed. Not the signature: one of ECDSA can be made into another without the key.
     Digest([u8; 32]),
+    /// A digest of several deliveries in one, each of which can come again alone or with others.
+    Several([u8; 32]),
 }
 
 impl Replayed {
     pub(super) fn key(&self) -> [u8; 32] {
         match self {
             Self::Tag(tag) => digest("mac", tag.expose()),
-            Self::Digest(digest) => *digest,
+            Self::Digest(digest) | Self::Several(digest) => *digest,
         }
     }
 }
@@ -227,10 +231,13 @@ fn by_template(
 ) -> Result<Found, WebhookErrorKind> {
     let Keys { scheme, keys, .. } = keys;
     let (mut secret, mut replayed) = (None, None);
+    let lists_several = !matches!(scheme.listing, Listing::One { .. });
     for (at, tag) in tags {
         let matched = lists(scheme, received, &tag);
         secret = secret.or(matched.then_some(at));
-        replayed.get_or_insert(Replayed::Tag(tag));
+        if matched || lists_several {
+            replayed.get_or_insert(Replayed::Tag(tag));
+        }
     }
     let asymmetric = |key: &Key| !matches!(key, Key::Mac(_));
     if keys.iter().any(asymmetric) {
@@ -352,6 +359,9 @@ fn adyen(
     body: &[u8],
 ) -> Result<Found, WebhookErrorKind> {
     if received.has_signatures() {
+        if adyen::is_of_item(body) {
+            return Err(WebhookErrorKind::BodyMalformed);
+        }
         let secret = first_key(keys, body, |tag| lists(scheme, received, tag));
         let replayed = Replayed::Digest(digest("message", body));
         return secret
@@ -369,9 +379,15 @@ fn adyen(
         first.get_or_insert(secret);
         signed.push(digest("item", item.signed.as_bytes()));
     }
-    // In whichever order the items come.
+    let is_one = signed.len() == 1;
+    // In whichever order the items come, and however often.
     signed.sort_unstable();
-    let replayed = Replayed::Digest(digest("items", signed.as_flattened()));
+    signed.dedup();
+    let replayed = digest("items", signed.as_flattened());
+    let replayed = match is_one {
+        true => Replayed::Digest(replayed),
+        false => Replayed::Several(replayed),
+    };
     first
         .map(|secret| Found { secret, replayed })
         .ok_or(WebhookErrorKind::BodyMalformed)

@@ -75,7 +75,8 @@ kinds! {
     IdMissing => UNAUTHORIZED, "webhook_id_missing", "The delivery has no id.";
     /// The id has characters that no id has, or is too long.
     IdMalformed => UNAUTHORIZED, "webhook_id_malformed", "The id of the delivery is malformed.";
-    /// What is signed cannot be read from the body.
+    /// What is signed cannot be read from the body, or is several deliveries in one, which cannot be looked for
+    /// in a replay store.
     BodyMalformed => UNAUTHORIZED, "webhook_body_malformed", "What is signed cannot be read.";
     /// The body is larger than the limit.
     BodyTooLarge => PAYLOAD_TOO_LARGE, "webhook_body_too_large", "The body is too large.";

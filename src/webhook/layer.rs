@@ -98,6 +98,10 @@ impl WebhookLayer {
 
     /// Plugs in the store that remembers deliveries; the default is a [`MemoryStore`] of the layer's own.
     /// Several processes that take deliveries of one provider need a store that they share.
+    ///
+    /// Layers that share one and take deliveries of a signed id (Standard Webhooks, Svix) for several endpoints
+    /// need [names](super::WebhookScheme::named) of their own: a sender gives one message the same id at every
+    /// endpoint, and the second would pass for a copy of the first.
     pub fn with_store(mut self, store: impl ReplayStore) -> Self {
         self.shared().store = Arc::new(store);
         self
@@ -175,6 +179,8 @@ impl Shared {
     /// How long a delivery is remembered once it was dealt with.
     pub(super) fn keep(&self) -> Duration {
         self.verifier.fresh_for().map_or(self.retention, |fresh| {
+            // A copy that begins to come while it is fresh may be there only after the time of its body.
+            let fresh = fresh.saturating_add(self.body_time);
             self.retention.max(fresh.saturating_add(MARGIN))
         })
     }

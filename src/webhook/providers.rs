@@ -240,6 +240,9 @@ impl WebhookScheme {
     /// every item, over eight of its members: all items must verify, and what else stands in them is signed
     /// by nobody. Other notifications carry `HmacSignature`, over the body.
     ///
+    /// A [`WebhookLayer`](super::WebhookLayer) that checks for replays takes one item at a time, as Adyen sends
+    /// them in JSON: items that were seen one by one could be put together into what looks like a new delivery.
+    ///
     /// The whole body is needed at once. Items with a repeated member are refused: readers of JSON differ
     /// about which one counts.
     pub fn adyen() -> Self {

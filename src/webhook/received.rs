@@ -8,6 +8,7 @@ use super::{
     error::WebhookErrorKind,
     format::TimestampUnit,
     scheme::{Fields, Listing, Proof, Signed, WebhookScheme},
+    url::is_of_query,
 };
 
 /// The most items of a list that are looked at: senders list a signature for each secret that is in use.
@@ -65,6 +66,10 @@ impl<'h> Received<'h> {
         query: Option<&'h str>,
     ) -> Result<Self, WebhookErrorKind> {
         let malformed = WebhookErrorKind::SignatureMalformed;
+        // A query could otherwise take the beginning of a JSON text with it.
+        if scheme.joins_query_and_body() && !query.unwrap_or_default().bytes().all(is_of_query) {
+            return Err(malformed);
+        }
         for fields in &scheme.fields {
             if let Some(field) = one(headers, &fields.signature, malformed)? {
                 return Self::read_fields(scheme, fields, field, headers, query);
@@ -324,7 +329,8 @@ fn timestamp(text: &str) -> Result<Timestamp<'_>, WebhookErrorKind> {
     let mut number = 0;
     for digit in text.bytes() {
         let digit = digit.wrapping_sub(b'0');
-        if digit > 9 {
+        // A zero in front could have been the last byte of a body before it.
+        if digit > 9 || digit == 0 && number == 0 && text.len() > 1 {
             return Err(malformed);
         }
         // At most 16 digits: there is room.
@@ -346,10 +352,9 @@ fn id<'h>(
         None if scheme.template_has(&super::template::Part::Id) => Err(WebhookErrorKind::IdMissing),
         None => Ok(None),
         Some(id) => {
-            // A dot parts the id from the timestamp where it is signed.
             let sound = id.len() <= LONGEST_ID
                 && id.bytes().all(|byte| byte.is_ascii_graphic())
-                && !(id.contains('.') && scheme.template_has(&super::template::Part::Id));
+                && scheme.can_hold(id);
             sound
                 .then_some(Some(id))
                 .ok_or(WebhookErrorKind::IdMalformed)

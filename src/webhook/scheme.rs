@@ -233,6 +233,9 @@ impl WebhookScheme {
     /// Replaces the signed text: `{body}` once, and `{timestamp}`, `{id}`, `{url}` and literal text at will.
     /// The timestamp and the id are signed as they were sent.
     ///
+    /// A mark parts the id from what is beside it, as in `{id}.{timestamp}.{body}`, and no id has that mark in
+    /// it: whoever sends a delivery again could otherwise cut the same text into another id and another body.
+    ///
     /// # Errors
     ///
     /// If it has no `{body}`, more than one, or a place of another name.
@@ -322,6 +325,17 @@ impl WebhookScheme {
         self
     }
 
+    /// Whether an id of a delivery can be told from what is signed beside it.
+    pub(super) fn can_hold(&self, id: &str) -> bool {
+        !matches!(&self.signed, Signed::Template(template) if !template.can_hold(id))
+    }
+
+    /// Whether the query of the request is signed, and nothing parts it from the body.
+    pub(super) fn joins_query_and_body(&self) -> bool {
+        self.url.is_some()
+            && matches!(&self.signed, Signed::Template(template) if template.joins_url_and_body())
+    }
+
     pub(super) fn template_has(&self, part: &Part) -> bool {
         matches!(&self.signed, Signed::Template(template) if template.has(part))
     }
@@ -352,6 +366,10 @@ impl WebhookScheme {
             Some("the separator of pairs must be one of ASCII that stands in no signature")
         } else if self.has_timestamp() && !self.template_has(&Part::Timestamp) {
             Some("a timestamp that is not signed says nothing: add it to the template")
+        } else if matches!(&self.signed, Signed::Template(template) if !template.parts_ids()) {
+            Some(
+                "a mark must part the id from what is beside it in the template, as in `{id}.{body}`",
+            )
         } else {
             None
         };

@@ -213,6 +213,9 @@ impl<S> Reading<S> {
             None => at_once(keys, &received, only),
         };
         let proof = keys.proof(&received, begun.timestamp, found?);
+        if shared.checks_replay && proof.is_several() {
+            return Poll::Ready(Err(WebhookErrorKind::BodyMalformed));
+        }
         let replay_key = shared.checks_replay.then(|| proof.replay_key());
         Poll::Ready(Ok(Genuine {
             webhook: VerifiedWebhook::new(keys.scheme.name(), &proof, content),

@@ -12,6 +12,7 @@ use super::{
     key::{P256_INFO, from_base64, secret_bytes, standard_secret, wrong},
     scheme::{Listing, Proof, Signed, WebhookScheme},
     template::{Part, Template},
+    url::shown,
 };
 use crate::{
     config::ConfigError,
@@ -114,8 +115,10 @@ impl WebhookSigner {
                 since.as_millis().to_string()
             }
         };
-        if self.scheme.template_has(&Part::Id) && (id.is_empty() || id.contains('.')) {
-            return Err(ConfigError::new("id", id, "must be text without a dot"));
+        if self.scheme.template_has(&Part::Id) && (id.is_empty() || !self.scheme.can_hold(id)) {
+            let expected =
+                "must be text without the mark that parts it from what is signed beside it";
+            return Err(ConfigError::new("id", id, expected));
         }
         let text = self.signed_text(id, &timestamp, body)?;
         let signatures = self.keys.iter().map(|key| self.signature(key, &text));
@@ -166,7 +169,7 @@ impl WebhookSigner {
             }
             Signed::Twilio => {
                 let parameters = twilio_parameters(url, true, body).map_err(|_| {
-                    ConfigError::new("url", url, "its bodySHA256 is not that of the body")
+                    ConfigError::new("url", shown(url), "its bodySHA256 is not that of the body")
                 })?;
                 ends_with_url = parameters.is_empty();
                 bytes.extend_from_slice(url.as_bytes());

@@ -54,8 +54,53 @@ impl Template {
         Ok(Self { before, after })
     }
 
+    /// Whether a mark parts every id from what is beside it: a letter or a digit could be the id's.
+    pub(super) fn parts_ids(&self) -> bool {
+        let is_mark = |byte: u8| !byte.is_ascii_alphanumeric();
+        let parts = |one: &Part, two: &Part| {
+            (*one != Part::Id || first(two).is_some_and(is_mark))
+                && (*two != Part::Id || last(one).is_some_and(is_mark))
+        };
+        let touches_body =
+            self.before.last() == Some(&Part::Id) || self.after.first() == Some(&Part::Id);
+        let pairs = self.before.windows(2).chain(self.after.windows(2));
+        !touches_body && { pairs }.all(|pair| parts(&pair[0], &pair[1]))
+    }
+
+    /// Whether an id ends where it is parted from what is beside it, and nowhere before: otherwise it could take
+    /// a part of the body with it.
+    pub(super) fn can_hold(&self, id: &str) -> bool {
+        let has = |mark: Option<u8>| mark.is_some_and(|mark| id.as_bytes().contains(&mark));
+        // What comes before the body is read from its beginning, and what comes after it from the end.
+        let before = self.before.windows(2);
+        let after = self.after.windows(2);
+        { before }.all(|pair| pair[0] != Part::Id || !has(first(&pair[1]))) && { after }
+            .all(|pair| pair[1] != Part::Id || !has(last(&pair[0])))
+    }
+
+    /// Whether nothing parts a URL from the body.
+    pub(super) fn joins_url_and_body(&self) -> bool {
+        self.before.last() == Some(&Part::Url)
+    }
+
     pub(super) fn has(&self, part: &Part) -> bool {
         self.before.contains(part) || self.after.contains(part)
+    }
+}
+
+/// The first byte of a literal text.
+fn first(part: &Part) -> Option<u8> {
+    match part {
+        Part::Literal(text) => text.bytes().next(),
+        _ => None,
+    }
+}
+
+/// The last byte of a literal text.
+fn last(part: &Part) -> Option<u8> {
+    match part {
+        Part::Literal(text) => text.bytes().next_back(),
+        _ => None,
     }
 }
 

@@ -1,13 +1,13 @@
 //! [`PublicUrl`]: the URL that a provider was told to call.
 
-use std::borrow::Cow;
+use std::{borrow::Cow, fmt};
 
 use http::Uri;
 
 use crate::config::ConfigError;
 
 /// The URL that a provider was told to call, byte for byte: behind a proxy the service sees another one.
-#[derive(Clone, Debug)]
+#[derive(Clone)]
 pub(super) struct PublicUrl {
     text: Box<str>,
     /// Where the authority begins and ends.
@@ -16,7 +16,8 @@ pub(super) struct PublicUrl {
 
 impl PublicUrl {
     pub(super) fn new(text: &str) -> Result<Self, ConfigError> {
-        let wrong = || ConfigError::new("url", text, "must be an absolute http or https URL");
+        let wrong =
+            || ConfigError::new("url", shown(text), "must be an absolute http or https URL");
         let lower = text.to_ascii_lowercase();
         let start = ["https://", "http://"]
             .iter()
@@ -76,4 +77,20 @@ impl PublicUrl {
         };
         [whole.into_owned(), other]
     }
+}
+
+impl fmt::Debug for PublicUrl {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        fmt::Debug::fmt(shown(&self.text), f)
+    }
+}
+
+/// What may be shown of a URL: not the password that may stand in it.
+pub(super) fn shown(url: &str) -> &str {
+    url.rsplit_once('@').map_or(url, |(_, rest)| rest)
+}
+
+/// Whether a query has such a byte (RFC 3986 section 3.4): a brace, a bracket and a quotation mark are none.
+pub(super) fn is_of_query(byte: u8) -> bool {
+    byte.is_ascii_alphanumeric() || b"-._~!$&'()*+,;=:@/?%".contains(&byte)
 }

@@ -9,7 +9,7 @@ use std::{
 use http::HeaderMap;
 
 use super::{
-    check::{Found, State, at_once, digest},
+    check::{Found, Replayed, State, at_once, digest},
     error::WebhookError,
     key::Key,
     received::Received,
@@ -122,12 +122,19 @@ impl<'h> WebhookProof<'h> {
     /// What stands for the delivery in a replay store: a digest of its id where the id is signed (or
     /// [trusted](WebhookScheme::dangerous_trust_unsigned_id)), and of what is signed everywhere else, so
     /// that no change that leaves the signature good makes it another delivery.
+    ///
+    /// Several items of Adyen in one body have a key of their own: look for each item by itself.
     #[must_use]
     pub fn replay_key(&self) -> [u8; 32] {
         match self.id.filter(|_| self.trusts_id) {
             Some(id) => digest("id", id.as_bytes()),
             None => self.found.replayed.key(),
         }
+    }
+
+    /// Whether it is several deliveries in one, for which no key stands.
+    pub(super) fn is_several(&self) -> bool {
+        matches!(self.found.replayed, Replayed::Several(_))
     }
 }
 
@@ -152,8 +159,12 @@ impl WebhookVerifier {
         Keys::new(scheme, vec![secret.into()]).map(|keys| Self(Arc::new(keys)))
     }
 
-    /// Appends another secret, so that one can take the place of another without a gap. The check with two
-    /// allocates no more than the check with one.
+    /// Appends another secret, so that one can take the place of another without a gap: first the old one, then
+    /// both, then the new one. The check with two allocates no more than the check with one.
+    ///
+    /// Where a delivery lists a signature of each secret and no signed id (Stripe, Paddle), the first secret
+    /// stands for it in a replay store. So take the old one away once the tolerance has gone by since the
+    /// provider last used it: until then a delivery could come in once more.
     ///
     /// # Errors
     ///

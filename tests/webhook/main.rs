@@ -10,6 +10,7 @@ mod allocations;
 #[cfg(feature = "axum")]
 mod axum;
 mod configuration;
+mod forgery;
 mod fuzz;
 mod layer;
 mod providers;

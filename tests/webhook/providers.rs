@@ -139,6 +139,8 @@ fn a_timestamp_is_digits_and_nothing_else() {
         "NaN",
         "16142653301614265330",
         "\u{661}",
+        // The same time in another writing.
+        "01614265330",
     ] {
         let fields = [
             ("x-slack-signature", signature),
@@ -147,15 +149,6 @@ fn a_timestamp_is_digits_and_nothing_else() {
         let verdict = kind(&verifier, &fields, BODY, now());
         assert_eq!(verdict, Some(Kind::TimestampMalformed), "{wrong:?}");
     }
-    // As it was sent is how it is signed.
-    let fields = [
-        ("x-slack-signature", signature),
-        ("x-slack-request-timestamp", "01614265330"),
-    ];
-    assert_eq!(
-        kind(&verifier, &fields, BODY, now()),
-        Some(Kind::SignatureInvalid)
-    );
 }
 
 #[test]

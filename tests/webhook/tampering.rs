@@ -212,6 +212,9 @@ proptest! {
         prop_assert_eq!(senders.len(), 24);
         let sender = &senders[which];
         prop_assume!(!sender.has_one_body());
+        // What Adyen could sign of an item is no body.
+        let colons = body.iter().filter(|byte| **byte == b':').count();
+        prop_assume!(sender.scheme.name() != "adyen" || colons < 6);
         let headers = sender.signer().sign(ID, &body, now()).unwrap();
         let verifier = sender.verifier();
         prop_assert!(verifier.verify(&headers, &body, now()).is_ok());

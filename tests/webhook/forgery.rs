@@ -1,0 +1,267 @@
+//! Deliveries that are made out of genuine ones, without a secret.
+
+use std::time::Duration;
+
+use http::{HeaderMap, HeaderValue, Request};
+use portcullis::{
+    store::MemoryStore,
+    webhook::{
+        WebhookErrorKind as Kind, WebhookLayer, WebhookScheme, WebhookSigner, WebhookVerifier,
+    },
+};
+
+use crate::{
+    schemes::{BODY, now},
+    support::{Frames, Handler, SECRET, clock, delivery},
+};
+
+const ADYEN_KEY: &str = "44782DEF547AAA06C910C43932B1EB0C71FC68D9D0C057550C48EC2ACF6BA056";
+
+fn layer(verifier: WebhookVerifier, store: &MemoryStore) -> WebhookLayer {
+    WebhookLayer::new(verifier)
+        .with_clock(clock())
+        .with_store(store.clone())
+}
+
+fn request(uri: &str, headers: HeaderMap, body: &[u8]) -> Request<Frames> {
+    let mut request = Request::post(uri).body(Frames::of(body, 4096)).unwrap();
+    *request.headers_mut() = headers;
+    request
+}
+
+#[tokio::test]
+async fn a_delivery_is_remembered_in_whichever_order_secrets_come_and_go() {
+    let github = || WebhookScheme::github();
+    let verifier = |secrets: &[&str]| {
+        let mut verifier = WebhookVerifier::new(github(), secrets[0]).unwrap();
+        for secret in &secrets[1..] {
+            verifier = verifier.add_secret(*secret).unwrap();
+        }
+        verifier
+    };
+    for (signs, stages) in [
+        ("old", [&["old"][..], &["new", "old"], &["old", "new"]]),
+        ("new", [&["old", "new"][..], &["new"], &["new", "old"]]),
+    ] {
+        let store = MemoryStore::new();
+        let handler = Handler::default();
+        let signer = WebhookSigner::new(github(), signs).unwrap();
+        for secrets in stages {
+            let headers = signer.sign("", BODY, now()).unwrap();
+            let layer = layer(verifier(secrets), &store);
+            handler.ask(&layer, request("/", headers, BODY)).await;
+        }
+        assert_eq!(handler.calls(), 1, "signed with {signs}");
+    }
+}
+
+#[tokio::test]
+async fn a_delivery_is_remembered_until_the_slowest_body_of_it_has_come() {
+    let hour = Duration::from_secs(3600);
+    let clock = clock();
+    let verifier = WebhookVerifier::new(WebhookScheme::stripe(), SECRET).unwrap();
+    let layer = WebhookLayer::new(verifier)
+        .with_clock(clock.clone())
+        .replay_retention(Duration::ZERO)
+        .body_time(hour);
+    let handler = Handler::default();
+    let tolerance = Duration::from_secs(300);
+    clock.set(now() - tolerance);
+    assert_eq!(handler.ask(&layer, delivery(BODY, 9)).await.code, None);
+    // Begun while it is fresh, and ended an hour later.
+    clock.set(now() + tolerance);
+    let mut slow = delivery(BODY, BODY.len());
+    let mut late = Some(hour);
+    slow.body_mut().before_each = Some(Box::new(move || {
+        if let Some(late) = late.take() {
+            clock.advance(late);
+        }
+    }));
+    let answer = handler.ask(&layer, slow).await;
+    assert_eq!(
+        (answer.code, handler.calls()),
+        (Some("webhook_replayed"), 1)
+    );
+}
+
+fn adyen_item(psp: &str, signature: &str) -> String {
+    format!(
+        r#"{{"NotificationRequestItem":{{"pspReference":"{psp}","merchantAccountCode":"M",
+        "merchantReference":"1","amount":{{"value":1,"currency":"EUR"}},"eventCode":"AUTHORISATION",
+        "success":"true","additionalData":{{"hmacSignature":"{signature}"}}}}}}"#
+    )
+}
+
+fn adyen_body(items: &[&str]) -> String {
+    format!(r#"{{"notificationItems":[{}]}}"#, items.join(","))
+}
+
+/// What an item signs, signed: the signer signs whatever it is given.
+fn adyen_signature(text: &str) -> String {
+    let signer = WebhookSigner::new(WebhookScheme::adyen(), ADYEN_KEY).unwrap();
+    let headers = signer.sign("", text.as_bytes(), now()).unwrap();
+    headers["hmacsignature"].to_str().unwrap().to_owned()
+}
+
+#[tokio::test]
+async fn adyen_items_cannot_be_put_together_into_another_delivery() {
+    let [one, two] = ["A1", "A2"].map(|psp| {
+        let text = format!("{psp}::M:1:1:EUR:AUTHORISATION:true");
+        adyen_item(psp, &adyen_signature(&text))
+    });
+    let verifier = WebhookVerifier::new(WebhookScheme::adyen(), ADYEN_KEY).unwrap();
+    let handler = Handler::default();
+    let layer = layer(verifier, &MemoryStore::new());
+    for items in [
+        &[&*one][..],
+        &[&two],
+        &[&one, &one],
+        &[&one, &two],
+        &[&two, &one],
+        &[&two, &two, &one],
+    ] {
+        let body = adyen_body(items);
+        let request = request("/", HeaderMap::new(), body.as_bytes());
+        handler.ask(&layer, request).await;
+    }
+    assert_eq!(handler.calls(), 2);
+}
+
+#[test]
+fn what_adyen_signs_of_an_item_is_no_body_and_a_body_no_item() {
+    let verifier = WebhookVerifier::new(WebhookScheme::adyen(), ADYEN_KEY).unwrap();
+    let ask = |headers: &HeaderMap, body: &str| {
+        let proof = verifier.verify(headers, body.as_bytes(), now());
+        proof.err().map(|error| error.kind())
+    };
+    // Seen in an item.
+    let text = "A1::M:1:1:EUR:AUTHORISATION:true";
+    let mut headers = HeaderMap::new();
+    let value = HeaderValue::from_str(&adyen_signature(text)).unwrap();
+    headers.insert("hmacsignature", value);
+    assert_eq!(ask(&headers, text), Some(Kind::BodyMalformed));
+    // Seen in the header of another notification.
+    let other = r#"{"a":"b:c:d:e:f:AUTHORISATION:true"}"#;
+    let parts: Vec<&str> = other.splitn(8, ':').collect();
+    let item = serde_json::json!({"notificationItems": [{"NotificationRequestItem": {
+        "pspReference": parts[0],
+        "originalReference": parts[1],
+        "merchantAccountCode": parts[2],
+        "merchantReference": parts[3],
+        "amount": {"value": parts[4], "currency": parts[5]},
+        "eventCode": parts[6],
+        "success": parts[7],
+        "additionalData": {"hmacSignature": adyen_signature(other)},
+    }}]});
+    let forged = item.to_string();
+    assert_eq!(ask(&HeaderMap::new(), &forged), Some(Kind::BodyMalformed));
+}
+
+#[test]
+fn an_id_cannot_take_a_part_of_the_body_with_it() {
+    for (template, id, body, other_id, other_body) in [
+        ("{timestamp}:{id}:{body}", "x", "a=1:b=2", "x:a=1", "b=2"),
+        ("{timestamp}:{body}|{id}", "x", "a=1|b=2", "b=2|x", "a=1"),
+        (
+            "{id}/{timestamp}/{body}",
+            "x",
+            "1614265330/b",
+            "x/1614265330",
+            "b",
+        ),
+    ] {
+        let scheme = WebhookScheme::generic("x-signature")
+            .unwrap()
+            .timestamp_header("x-time")
+            .unwrap()
+            .id_header("x-id")
+            .unwrap()
+            .template(template)
+            .unwrap();
+        let signer = WebhookSigner::new(scheme.clone(), "secret").unwrap();
+        let verifier = WebhookVerifier::new(scheme, "secret").unwrap();
+        let mut headers = signer.sign(id, body.as_bytes(), now()).unwrap();
+        assert!(verifier.verify(&headers, body.as_bytes(), now()).is_ok());
+        headers.insert("x-id", HeaderValue::from_str(other_id).unwrap());
+        let error = verifier
+            .verify(&headers, other_body.as_bytes(), now())
+            .unwrap_err();
+        assert_eq!(error.kind(), Kind::IdMalformed, "{template}");
+        assert!(signer.sign(other_id, b"", now()).is_err(), "{template}");
+    }
+    // Nothing parts the id from what is beside it.
+    for template in [
+        "{id}{timestamp}.{body}",
+        "{timestamp}.{id}{body}",
+        "{timestamp}.{body}{id}",
+        "{id}7{timestamp}.{body}",
+    ] {
+        let scheme = WebhookScheme::generic("x-signature")
+            .unwrap()
+            .timestamp_header("x-time")
+            .unwrap()
+            .id_header("x-id")
+            .unwrap()
+            .template(template)
+            .unwrap();
+        assert!(
+            WebhookVerifier::new(scheme, "secret").is_err(),
+            "{template}"
+        );
+    }
+}
+
+#[tokio::test]
+async fn a_query_cannot_take_a_part_of_the_body_with_it() {
+    let configured = WebhookScheme::square("https://example.com/hooks").unwrap();
+    let told = WebhookScheme::square("https://example.com/hooks?shop=7").unwrap();
+    let verifier = WebhookVerifier::new(configured, SECRET).unwrap();
+    let signer = WebhookSigner::new(told, SECRET).unwrap();
+    let body = br#"{"a":{"b":1}}"#;
+    let headers = signer.sign("", body, now()).unwrap();
+    let handler = Handler::default();
+    let layer = layer(verifier, &MemoryStore::new());
+    let forged = request("/hooks?shop=7{", headers.clone(), br#""a":{"b":1}}"#);
+    assert_eq!(handler.ask(&layer, forged).await.status, 401);
+    let genuine = request("/hooks?shop=7", headers, body);
+    assert_eq!(handler.ask(&layer, genuine).await.code, None);
+    assert_eq!(handler.calls(), 1);
+}
+
+#[test]
+fn a_password_in_a_url_is_not_shown() {
+    let url = "https://user:pa55word@example.com/hooks?shop=7";
+    let scheme = WebhookScheme::twilio(url).unwrap();
+    let signer = WebhookSigner::new(scheme.clone(), "12345").unwrap();
+    let verifier = WebhookVerifier::new(scheme, "12345").unwrap();
+    let layer = WebhookLayer::new(verifier.clone());
+    let mut shown = format!("{signer:?} {verifier:?} {layer:?}");
+    assert!(shown.contains("example.com/hooks?shop=7"), "{shown}");
+    for wrong in [
+        "https://user:pa55word@",
+        "https://user:pa55word@exa mple.com/",
+        "ftp://user:pa55word@example.com/",
+        "user:pa55word@example.com/",
+    ] {
+        let error = WebhookScheme::square(wrong).unwrap_err();
+        shown += &format!("{error} {error:?} {}", error.given());
+    }
+    assert!(!shown.contains("pa55word"), "{shown}");
+}
+
+#[test]
+fn a_timestamp_cannot_take_the_end_of_a_body_with_it() {
+    let scheme = WebhookScheme::generic("x-signature")
+        .unwrap()
+        .timestamp_header("x-time")
+        .unwrap()
+        .template("{body}{timestamp}")
+        .unwrap();
+    let signer = WebhookSigner::new(scheme.clone(), "secret").unwrap();
+    let verifier = WebhookVerifier::new(scheme, "secret").unwrap();
+    let mut headers = signer.sign("", b"amount=100", now()).unwrap();
+    assert!(verifier.verify(&headers, b"amount=100", now()).is_ok());
+    headers.insert("x-time", HeaderValue::from_static("01614265330"));
+    let error = verifier.verify(&headers, b"amount=10", now()).unwrap_err();
+    assert_eq!(error.kind(), Kind::TimestampMalformed);
+}
