@@ -1,11 +1,16 @@
 //! What Adyen signs of a payment notification: some members of each of its items.
+//!
+//! Nobody has vouched for the body when it is read, so nothing of it is kept but what is signed.
 
-use std::fmt;
+use std::{collections::HashSet, fmt};
 
 use serde::de::{Deserializer, MapAccess, SeqAccess, Visitor};
 use serde_json::{Map, Value};
 
 use super::error::WebhookErrorKind;
+
+/// The most items of a notification: Adyen sends one in JSON, and has sent six elsewhere.
+const MOST_ITEMS: usize = 64;
 
 /// The signed text of an item, and the signature that stands in it.
 pub(super) struct Item {
@@ -72,19 +77,54 @@ fn signed(item: &Value) -> Option<String> {
     Some(texts?.join(":"))
 }
 
-/// Reads a JSON text; none if it is no JSON, or if an object of it has a member twice: whoever reads the
-/// body next may take the other one.
+/// Reads what is signed of a JSON text; none if it is no JSON, or if any object of it has a member twice:
+/// whoever reads the body next may take the other one.
 fn read(body: &[u8]) -> Option<Value> {
     let mut reader = serde_json::Deserializer::from_slice(body);
-    let value = reader.deserialize_any(Strict).ok()?;
+    let value = reader.deserialize_any(Place::Notification).ok()?;
     reader.end().ok()?;
     Some(value)
 }
 
-/// Makes a value of whatever comes.
-struct Strict;
+/// Where in a notification a value stands.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Place {
+    Notification,
+    Items,
+    Wrapper,
+    Item,
+    Amount,
+    Data,
+    /// A text, a number or the like that is signed, or the signature.
+    Leaf,
+    /// Signed by nobody.
+    Elsewhere,
+}
 
-impl<'de> serde::de::DeserializeSeed<'de> for Strict {
+impl Place {
+    fn member(self, name: &str) -> Self {
+        match (self, name) {
+            (Self::Notification, "notificationItems") => Self::Items,
+            (Self::Wrapper, "NotificationRequestItem") => Self::Item,
+            (Self::Item, "amount") => Self::Amount,
+            (Self::Item, "additionalData") => Self::Data,
+            (
+                Self::Item,
+                "pspReference"
+                | "originalReference"
+                | "merchantAccountCode"
+                | "merchantReference"
+                | "eventCode"
+                | "success",
+            )
+            | (Self::Amount, "value" | "currency")
+            | (Self::Data, "hmacSignature") => Self::Leaf,
+            _ => Self::Elsewhere,
+        }
+    }
+}
+
+impl<'de> serde::de::DeserializeSeed<'de> for Place {
     type Value = Value;
 
     fn deserialize<D: Deserializer<'de>>(self, reader: D) -> Result<Value, D::Error> {
@@ -92,7 +132,7 @@ impl<'de> serde::de::DeserializeSeed<'de> for Strict {
     }
 }
 
-impl<'de> Visitor<'de> for Strict {
+impl<'de> Visitor<'de> for Place {
     type Value = Value;
 
     fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
@@ -120,22 +160,39 @@ impl<'de> Visitor<'de> for Strict {
     }
 
     fn visit_str<E>(self, value: &str) -> Result<Value, E> {
-        Ok(value.into())
+        Ok(match self {
+            Self::Leaf => value.into(),
+            _ => Value::Null,
+        })
     }
 
     fn visit_seq<A: SeqAccess<'de>>(self, mut items: A) -> Result<Value, A::Error> {
         let mut array = Vec::new();
-        while let Some(item) = items.next_element_seed(Self)? {
+        let place = match self {
+            Self::Items => Self::Wrapper,
+            _ => Self::Elsewhere,
+        };
+        while let Some(item) = items.next_element_seed(place)? {
+            if place == Self::Elsewhere {
+                continue;
+            }
+            if array.len() == MOST_ITEMS {
+                return Err(serde::de::Error::custom("more items than anyone sends"));
+            }
             array.push(item);
         }
         Ok(Value::Array(array))
     }
 
     fn visit_map<A: MapAccess<'de>>(self, mut members: A) -> Result<Value, A::Error> {
-        let mut object = Map::new();
+        let (mut object, mut names) = (Map::new(), HashSet::new());
         while let Some(name) = members.next_key::<String>()? {
-            let value = members.next_value_seed(Self)?;
-            if object.insert(name, value).is_some() {
+            let place = self.member(&name);
+            let value = members.next_value_seed(place)?;
+            if place != Self::Elsewhere {
+                object.insert(name.clone(), value);
+            }
+            if !names.insert(name) {
                 return Err(serde::de::Error::custom("a member is there twice"));
             }
         }

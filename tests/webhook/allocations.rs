@@ -42,3 +42,32 @@ fn a_second_secret_costs_no_allocation_either() {
     });
     assert_eq!(counted.count_total, 0);
 }
+
+#[test]
+fn a_body_that_nobody_signed_costs_adyen_no_more_than_a_few_times_its_size() {
+    let sender = all()
+        .into_iter()
+        .find(|sender| sender.scheme.name() == "adyen")
+        .unwrap();
+    let verifier = sender.verifier();
+    let million = |piece: &str| piece.repeat((1 << 20) / piece.len());
+    let item = r#"{"NotificationRequestItem":{}},"#;
+    for body in [
+        format!("[{}0]", million(r#"{"":0},"#)),
+        format!(r#"{{"notificationItems":[{}0]}}"#, million(r#"{"":0},"#)),
+        format!(r#"{{"notificationItems":[{}0]}}"#, million(item)),
+        format!(
+            r#"{{"notificationItems":[{}0]}}"#,
+            million(r#"{"amount":0},"#)
+        ),
+        format!(r#"{{"a":[{}0]}}"#, million("[[]],")),
+        format!(r#"{{"a":[{}0]}}"#, million("0,")),
+    ] {
+        let headers = HeaderMap::new();
+        let counted = measure(|| {
+            assert!(verifier.verify(&headers, body.as_bytes(), now()).is_err());
+        });
+        let (used, most) = (counted.bytes_max, 4 * body.len() as u64);
+        assert!(used < most, "{used} for {}", &body[..40]);
+    }
+}
