@@ -311,7 +311,7 @@ pub(super) fn twilio_parameters(
     }
     match (body, is_form) {
         ([], _) => Ok(Vec::new()),
-        (form, true) => Ok(form::sorted(form)),
+        (form, true) => form::sorted(form).ok_or(WebhookErrorKind::BodyMalformed),
         // Nothing that is signed says anything about such a body.
         (_, false) => Err(WebhookErrorKind::BodyMalformed),
     }

@@ -169,7 +169,8 @@ impl WebhookSigner {
             }
             Signed::Twilio => {
                 let parameters = twilio_parameters(url, true, body).map_err(|_| {
-                    ConfigError::new("url", shown(url), "its bodySHA256 is not that of the body")
+                    let expected = "must have the bodySHA256 of the body, or the body be a form";
+                    ConfigError::new("url", shown(url), expected)
                 })?;
                 ends_with_url = parameters.is_empty();
                 bytes.extend_from_slice(url.as_bytes());

@@ -2,7 +2,7 @@
 
 use allocation_counter::measure;
 use http::HeaderMap;
-use portcullis::webhook::{WebhookScheme, WebhookVerifier};
+use portcullis::webhook::{WebhookScheme, WebhookSigner, WebhookVerifier};
 
 use crate::schemes::{all, now};
 
@@ -41,6 +41,20 @@ fn a_second_secret_costs_no_allocation_either() {
         assert_eq!(proof.secret_index(), 1);
     });
     assert_eq!(counted.count_total, 0);
+}
+
+#[test]
+fn a_form_that_nobody_signed_costs_twilio_no_more_than_a_few_times_its_size() {
+    let scheme = WebhookScheme::twilio(crate::schemes::URL).unwrap();
+    let verifier = WebhookVerifier::new(scheme.clone(), "12345").unwrap();
+    let signer = WebhookSigner::new(scheme, "12345").unwrap();
+    let headers = signer.sign("", b"a=1", now()).unwrap();
+    let form: String = (0..150_000).map(|number| format!("{number:x}&")).collect();
+    let counted = measure(|| {
+        assert!(verifier.verify(&headers, form.as_bytes(), now()).is_err());
+    });
+    let (used, most) = (counted.bytes_max, 4 * form.len() as u64);
+    assert!(used < most, "{used}");
 }
 
 #[test]
