@@ -64,7 +64,9 @@ pub(super) struct Shared {
 }
 
 impl WebhookLayer {
-    /// Demands deliveries that the verifier accepts. They are remembered in memory.
+    /// Demands deliveries that the verifier accepts. They are remembered in memory: about a million of them,
+    /// four a second for three days. Where there may be more, [plug in](Self::with_store) a larger store, or
+    /// deliveries are answered 503 for want of room.
     pub fn new(verifier: WebhookVerifier) -> Self {
         Self(Arc::new(Shared {
             verifier,

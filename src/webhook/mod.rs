@@ -37,7 +37,9 @@
 //!
 //! Nothing wakes it for a body of which nothing comes any more: put a timeout outside. One that drips is
 //! [cut off](WebhookLayer::body_time). What was signed says who sent it, not that every part of it was: Adyen
-//! signs eight members of an item, Flutterwave's version 3 nothing at all. A layer that changes the body
+//! signs eight members of an item, Flutterwave's version 3 nothing at all. Method, path, trailers and all fields
+//! but those of the scheme (`X-GitHub-Event`, `Content-Type`) are signed by none of them, so whoever can hold a
+//! delivery up on its way can change them: decide by what stands in the body. A layer that changes the body
 //! (decompression, say) belongs inside, not outside.
 //!
 //! # What it costs

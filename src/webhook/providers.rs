@@ -87,6 +87,10 @@ impl WebhookScheme {
     /// `url` is the one that Twilio was told to call; without a query of its own it gets the request's. It
     /// is tried with and without its port. The whole body is needed at once.
     ///
+    /// What is signed has no marks between names and values, so whoever can hold a delivery up on its way can cut
+    /// the same text into other parameters: take only deliveries that came over TLS. However it is cut, it is
+    /// one delivery to the replay store.
+    ///
     /// # Errors
     ///
     /// If `url` is not an absolute `http` or `https` URL.

@@ -179,7 +179,8 @@ impl WebhookScheme {
         self.name
     }
 
-    /// Replaces the name, which keeps the deliveries of one scheme apart from those of others in a store.
+    /// Replaces the name, which keeps the deliveries of one scheme apart from those of others in a store, and is
+    /// the [provider](super::VerifiedWebhook::provider) that a handler sees.
     pub fn named(mut self, name: &'static str) -> Self {
         self.name = name;
         self

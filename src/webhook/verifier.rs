@@ -189,7 +189,9 @@ impl WebhookVerifier {
 
     /// Checks a delivery whose body is there.
     ///
-    /// `body` is the exact bytes that came: a body that was parsed and written again is another one.
+    /// `body` is the exact bytes that came: a body that was parsed and written again is another one. The query of
+    /// the request is not known here: where one is signed that the configured URL does not have, use
+    /// [`begin_request`](Self::begin_request).
     ///
     /// # Errors
     ///
