@@ -111,7 +111,7 @@ fn a_master_of_a_cluster_that_is_killed() {
     let store = || RedisStore::cluster(urls.iter().map(String::as_str)).unwrap();
     let load = Load::start("cluster", CLIENTS, store);
     let injected = Instant::now();
-    cluster.nodes[0].kill();
+    cluster.kill(0);
     load.until_out();
     let (replica, others) = (&cluster.nodes[3], &cluster.nodes[1]);
     eventually("a replica takes over", || {

@@ -35,7 +35,7 @@ async fn keeps_its_promises_and_survives_a_master() {
     let elsewhere = |name: &&String| cluster.master_of(&key(name)) != dying;
     let others: Vec<_> = names.iter().filter(elsewhere).cloned().collect();
     assert!(others.len() > 20);
-    cluster.nodes[dying].kill();
+    cluster.kill(dying);
     let mut others = others.iter();
     let won = eventually_async("a replica takes over", async || {
         if let Some(other) = others.next() {

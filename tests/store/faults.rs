@@ -173,9 +173,10 @@ async fn a_paused_server_is_a_timeout_at_the_deadline_and_goes_on_afterwards() {
 #[tokio::test]
 async fn a_connection_that_has_died_without_a_word_is_given_up() {
     let server = RedisServer::start();
-    let store = RedisStore::new(&server.url()).unwrap();
-    let store = store.deadline(Duration::from_millis(20)).unwrap();
-    store.ping().await.unwrap();
+    let patient = RedisStore::new(&server.url()).unwrap();
+    patient.ping().await.unwrap();
+    let store = patient.clone().deadline(Duration::from_millis(20));
+    let store = store.unwrap();
     server.pause();
     // After three seconds without any answer it connects anew; nothing of that is seen but that it works.
     let gave_up = eventually_async("the store gives the connection up", async || {
@@ -186,7 +187,7 @@ async fn a_connection_that_has_died_without_a_word_is_given_up() {
     });
     gave_up.await;
     server.resume();
-    eventually_async("it connects anew", async || store.ping().await.ok()).await;
+    eventually_async("it connects anew", async || patient.ping().await.ok()).await;
 }
 
 #[tokio::test]

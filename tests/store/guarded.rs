@@ -63,7 +63,7 @@ async fn a_cluster_takes_a_user_over_tls_also_when_a_master_dies() {
     is_refused(at("app:app-password"), StoreErrorKind::Unreachable).await;
 
     let dying = cluster.master_of("myapp:replay:{after}");
-    cluster.nodes[dying].kill();
+    cluster.kill(dying);
     let won = eventually_async("a replica takes over", async || {
         answer(store.consume(b"after", now(), KEEP)).await.ok()
     });

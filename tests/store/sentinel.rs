@@ -49,6 +49,7 @@ async fn a_master_that_hangs_is_left_for_the_new_one() {
     let store = store.deadline(Duration::from_millis(200)).unwrap();
     store.ping().await.unwrap();
     // Its connections stay open, so nothing says that it is gone but its silence.
+    set.watch_closely();
     set.nodes[0].pause();
     let won = eventually_async("the store follows", async || {
         answer(store.consume(b"after", now(), KEEP)).await.ok()

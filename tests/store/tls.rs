@@ -6,7 +6,7 @@ use portcullis::{
 };
 
 use crate::{
-    redis::{RedisServer, free_port},
+    redis::{A_PORT, RedisServer},
     replay::{KEEP, answer, now},
 };
 
@@ -18,10 +18,9 @@ const CLIENT_KEY: &str = include_str!("tls/client.key.pem");
 fn start(client_certificates: &str) -> (RedisServer, String) {
     let folder = concat!(env!("CARGO_MANIFEST_DIR"), "/tests/store/tls/");
     let file = |name: &str| format!("{folder}{name}");
-    let port = free_port().to_string();
     let server = RedisServer::start_with(&[
         "--tls-port",
-        &port,
+        A_PORT,
         "--tls-cert-file",
         &file("server.pem"),
         "--tls-key-file",
@@ -31,6 +30,7 @@ fn start(client_certificates: &str) -> (RedisServer, String) {
         "--tls-auth-clients",
         client_certificates,
     ]);
+    let port = server.port_of("--tls-port");
     (server, format!("rediss://localhost:{port}"))
 }
 

@@ -12,7 +12,7 @@ use portcullis::{
     store::{RedisSentinel, RedisStore},
     tokens::{RefreshErrorKind, RefreshToken, RefreshTokens},
 };
-use tokio::sync::{Semaphore, oneshot};
+use tokio::sync::{Semaphore, oneshot, watch};
 
 use crate::{
     redis::{RedisCluster, RedisSentinels, RedisServer, eventually},
@@ -22,6 +22,8 @@ use crate::{
 const USERS: usize = 300;
 /// When so many of them have refreshed, the master dies.
 const BEFORE: usize = 60;
+/// Those after so many refresh when it is dead; the others whenever it is their turn.
+const AFTER: usize = 200;
 
 fn hasty(store: RedisStore) -> RedisStore {
     store.deadline(Duration::from_millis(500)).unwrap()
@@ -54,35 +56,49 @@ fn catches_up(master: &RedisServer, replica: &RedisServer) {
     });
 }
 
+/// Whether a replica has taken over.
+fn is_master(replica: &RedisServer) -> bool {
+    replica.command(&["ROLE"]).list()[0].text() == "master"
+}
+
 /// Each user refreshes once, again and again with the same token while the store does not answer, a few at a
-/// time. `middle` is told when some have. How often the store did not answer.
+/// time. `middle` happens while they do.
 async fn all_refresh(
     refresh: &RefreshTokens,
     tokens: &mut Vec<RefreshToken>,
-    middle: oneshot::Sender<()>,
-) -> usize {
-    let (done, failures) = (Arc::new(AtomicUsize::new(0)), Arc::new(AtomicUsize::new(0)));
-    let few = Arc::new(Semaphore::new(8));
-    let middle = Arc::new(std::sync::Mutex::new(Some(middle)));
+    middle: impl FnOnce() + Send + 'static,
+) {
+    let (done, few) = (Arc::new(AtomicUsize::new(0)), Arc::new(Semaphore::new(8)));
+    let (begins, is_begun) = oneshot::channel();
+    let begins = Arc::new(std::sync::Mutex::new(Some(begins)));
+    let (ends, is_over) = watch::channel(false);
+    let middle = tokio::spawn(async move {
+        is_begun.await.unwrap();
+        tokio::task::spawn_blocking(middle).await.unwrap();
+        ends.send_replace(true);
+    });
     let users: Vec<_> = tokens
         .drain(..)
-        .map(|token| {
+        .enumerate()
+        .map(|(user, token)| {
             let refresh = refresh.clone();
-            let (done, failures) = (Arc::clone(&done), Arc::clone(&failures));
-            let (few, middle) = (Arc::clone(&few), Arc::clone(&middle));
+            let (done, few) = (Arc::clone(&done), Arc::clone(&few));
+            let (begins, mut is_over) = (Arc::clone(&begins), is_over.clone());
             tokio::spawn(async move {
+                if user >= AFTER {
+                    is_over.wait_for(|over| *over).await.unwrap();
+                }
                 let mut permit = few.acquire().await.unwrap();
                 loop {
                     match refresh.rotate(token.expose()).await {
                         Ok(next) => {
                             if done.fetch_add(1, Ordering::SeqCst) + 1 == BEFORE {
-                                let middle = middle.lock().unwrap().take();
-                                let _ = middle.unwrap().send(());
+                                let begins = begins.lock().unwrap().take();
+                                begins.unwrap().send(()).unwrap();
                             }
                             return next.token().clone();
                         }
                         Err(error) if error.kind() == RefreshErrorKind::StoreUnavailable => {
-                            failures.fetch_add(1, Ordering::SeqCst);
                             // Somebody else's turn meanwhile.
                             drop(permit);
                             tokio::time::sleep(Duration::from_millis(20)).await;
@@ -94,10 +110,14 @@ async fn all_refresh(
             })
         })
         .collect();
-    for user in users {
-        tokens.push(user.await.unwrap());
-    }
-    failures.load(Ordering::SeqCst)
+    let all = async {
+        middle.await.unwrap();
+        for user in users {
+            tokens.push(user.await.unwrap());
+        }
+    };
+    let all = tokio::time::timeout(Duration::from_secs(60), all).await;
+    all.expect("everybody refreshes in the end");
 }
 
 /// Everybody refreshes, everybody refreshes while a master dies, everybody refreshes with what they were
@@ -113,21 +133,12 @@ async fn nobody_is_signed_out(
         let token = calm.refresh.begin(&format!("user-{user}"), "").await;
         tokens.push(token.unwrap());
     }
-    let (middle, _) = oneshot::channel();
-    all_refresh(&calm.refresh, &mut tokens, middle).await;
+    all_refresh(&calm.refresh, &mut tokens, || ()).await;
     catch_up();
 
     let refresh = calm.refresh.clone().with_store(hasty(store));
-    let (middle, is_middle) = oneshot::channel();
-    let killed = tokio::spawn(async move {
-        is_middle.await.unwrap();
-        tokio::task::spawn_blocking(kill).await.unwrap();
-    });
-    let failures = all_refresh(&refresh, &mut tokens, middle).await;
-    killed.await.unwrap();
-    assert!(failures > 0, "nobody noticed that the master died");
-    let (middle, _) = oneshot::channel();
-    all_refresh(&refresh, &mut tokens, middle).await;
+    all_refresh(&refresh, &mut tokens, kill).await;
+    all_refresh(&refresh, &mut tokens, || ()).await;
     // One family each still, and no refresh was counted twice or lost.
     assert!(tokens.iter().all(|token| token.generation() == 3));
 }
@@ -142,9 +153,12 @@ async fn a_master_behind_sentinels_dies_and_nobody_is_signed_out() {
     };
     let dying = Arc::clone(&set);
     nobody_is_signed_out(store, catch_up, move || {
-        dying.lock().unwrap().nodes[0].kill();
+        let mut set = dying.lock().unwrap();
+        set.watch_closely();
+        set.nodes[0].kill();
     })
     .await;
+    assert!(is_master(&set.lock().unwrap().nodes[1]));
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 4)]
@@ -159,9 +173,10 @@ async fn a_master_of_a_cluster_dies_and_nobody_is_signed_out() {
     };
     let dying = Arc::clone(&cluster);
     nobody_is_signed_out(store, catch_up, move || {
-        dying.lock().unwrap().nodes[1].kill();
+        dying.lock().unwrap().kill(1);
     })
     .await;
+    assert!(is_master(&cluster.lock().unwrap().nodes[4]));
 }
 
 #[test]

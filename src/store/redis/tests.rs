@@ -169,7 +169,7 @@ async fn pipelines_follow_their_slot_on_a_cluster() {
     // A slot whose master dies is served again, by whoever has taken it over.
     let key = store.key("count", &[b"dies"]);
     let master = cluster.master_of(key.as_str());
-    cluster.nodes[master].kill();
+    cluster.kill(master);
     let answer = eventually_async("a replica takes over", async || {
         store
             .pipeline::<(u32, bool, u32)>(&count(&key), call)

@@ -1,8 +1,13 @@
 //! [`RedisCluster`]: three masters, each with a replica.
 
-use super::{RedisServer, Tls, eventually, server::free_port};
+use super::{A_PORT, RedisServer, Tls, eventually};
 
 const MASTERS: usize = 3;
+
+/// After how many milliseconds without an answer a node is taken for dead, when one is to die.
+const QUICK: &str = "2000";
+/// And until then: a machine that is busy must not make replicas take over that nobody asked.
+const PATIENT: &str = "60000";
 
 pub(crate) struct RedisCluster {
     /// Three masters, then the replica of each, as it was at the start.
@@ -43,7 +48,10 @@ impl RedisCluster {
             master.command(&["CLUSTER", "ADDSLOTSRANGE", &first, &last]);
         }
         for node in &nodes[1..] {
-            let (port, bus) = (meet(node).to_string(), bus_port(node));
+            let (port, bus) = (
+                meet(node).to_string(),
+                node.port_of("--cluster-port").to_string(),
+            );
             nodes[0].command(&["CLUSTER", "MEET", "127.0.0.1", &port, &bus]);
         }
         let ids: Vec<_> = nodes
@@ -92,7 +100,22 @@ impl RedisCluster {
                 (replicas.count() == MASTERS).then_some(())
             });
         }
-        Self { nodes }
+        let cluster = Self { nodes };
+        cluster.takes_for_dead_after(PATIENT);
+        cluster
+    }
+
+    /// Kills a node, and has the others notice soon.
+    pub(crate) fn kill(&mut self, node: usize) {
+        self.takes_for_dead_after(QUICK);
+        self.nodes[node].kill();
+    }
+
+    fn takes_for_dead_after(&self, millis: &str) {
+        for node in &self.nodes {
+            // Not of those that are dead themselves.
+            let _ = node.try_command(&["CONFIG", "SET", "cluster-node-timeout", millis]);
+        }
     }
 
     /// The URLs of all its nodes.
@@ -133,15 +156,14 @@ impl RedisCluster {
 }
 
 fn options() -> Vec<String> {
-    // Its bus would be 10,000 ports up otherwise, which may be out of range or taken.
-    let bus = free_port().to_string();
     let options = [
         "--cluster-enabled",
         "yes",
+        // It would be 10,000 ports up otherwise, which may be out of range or taken.
         "--cluster-port",
-        &bus,
+        A_PORT,
         "--cluster-node-timeout",
-        "2000",
+        QUICK,
         // A slot without a master is no reason for the others to stop serving theirs.
         "--cluster-require-full-coverage",
         "no",
@@ -166,10 +188,4 @@ pub(super) fn user_options(users: &[&str]) -> Vec<String> {
 
 pub(super) fn as_strs(options: &[String]) -> Vec<&str> {
     options.iter().map(String::as_str).collect()
-}
-
-fn bus_port(node: &RedisServer) -> String {
-    node.command(&["CONFIG", "GET", "cluster-port"])
-        .field("cluster-port")
-        .expect("a bus port")
 }

@@ -7,6 +7,7 @@
 #![allow(unused_imports, reason = "each test uses its part")]
 
 mod cluster;
+mod port;
 mod sentinel;
 mod server;
 mod tls;
@@ -17,10 +18,13 @@ use std::time::{Duration, Instant};
 pub(crate) use self::{
     cluster::RedisCluster,
     sentinel::RedisSentinels,
-    server::{RedisServer, free_port},
+    server::{A_PORT, RedisServer},
     tls::Tls,
     wire::Answer,
 };
+
+/// How long something may take that must come in the end.
+const PATIENCE: Duration = Duration::from_secs(60);
 
 /// Asks again and again until there is an answer.
 ///
@@ -33,8 +37,8 @@ pub(crate) fn eventually<T>(what: &str, mut ask: impl FnMut() -> Option<T>) -> T
             return answer;
         }
         assert!(
-            started.elapsed() < Duration::from_secs(30),
-            "waited 30 s for this: {what}"
+            started.elapsed() < PATIENCE,
+            "waited {PATIENCE:?} for this: {what}"
         );
         std::thread::sleep(Duration::from_millis(5));
     }
@@ -48,8 +52,8 @@ pub(crate) async fn eventually_async<T>(what: &str, mut ask: impl AsyncFnMut() -
             return answer;
         }
         assert!(
-            started.elapsed() < Duration::from_secs(30),
-            "waited 30 s for this: {what}"
+            started.elapsed() < PATIENCE,
+            "waited {PATIENCE:?} for this: {what}"
         );
         tokio::time::sleep(Duration::from_millis(5)).await;
     }

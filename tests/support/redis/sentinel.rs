@@ -6,6 +6,11 @@ use super::{
     eventually,
 };
 
+/// After how many milliseconds without an answer the master is taken for dead, when it is to die.
+const QUICK: &str = "1000";
+/// And until then: a machine that is busy must not make for a failover that nobody asked for.
+const PATIENT: &str = "60000";
+
 pub(crate) struct RedisSentinels {
     /// The master and its replica, as they were at the start.
     pub(crate) nodes: Vec<RedisServer>,
@@ -81,10 +86,19 @@ impl RedisSentinels {
         let port = self.master_port();
         let of_port = |node: &RedisServer| node.listens_on(port);
         let master = self.nodes.iter().position(of_port).expect("one of ours");
+        self.watch_closely();
         self.nodes[master].kill();
         eventually("another master", || {
             (self.master_port() != port).then_some(())
         });
+    }
+
+    /// From now on a master that does not answer is replaced soon.
+    pub(crate) fn watch_closely(&self) {
+        let option = ["down-after-milliseconds", QUICK];
+        for sentinel in &self.sentinels {
+            sentinel.command(&["SENTINEL", "SET", Self::MASTER, option[0], option[1]]);
+        }
     }
 
     /// The master's port, as the first Sentinel sees it.
@@ -108,7 +122,7 @@ fn configuration(port: u16) -> String {
     let name = RedisSentinels::MASTER;
     format!(
         "sentinel monitor {name} 127.0.0.1 {port} 2\n\
-         sentinel down-after-milliseconds {name} 1000\n\
+         sentinel down-after-milliseconds {name} {PATIENT}\n\
          sentinel failover-timeout {name} 3000\n\
          sentinel parallel-syncs {name} 1\n"
     )

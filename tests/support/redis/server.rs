@@ -2,8 +2,7 @@
 
 use std::{
     fs,
-    io::{BufRead, BufReader},
-    net::TcpListener,
+    io::{BufRead, BufReader, Write},
     path::PathBuf,
     process::{Child, Command, Stdio},
     sync::atomic::{AtomicUsize, Ordering},
@@ -11,34 +10,44 @@ use std::{
 
 use super::{
     eventually,
+    port::Port,
     tls::Tls,
     wire::{self, Answer},
 };
 
+/// Among a server's options: a port of its own.
+pub(crate) const A_PORT: &str = "a port";
+
 /// A `redis-server` of its own, empty, on a free port of the loopback interface.
 pub(crate) struct RedisServer {
+    /// With ports, once it is launched.
+    options: Vec<String>,
     arguments: Vec<String>,
     password: Option<String>,
     port: u16,
     tls: Option<(Tls, u16)>,
+    /// Nobody else's as long as the server is there, also while it does not run.
+    ports: Vec<Port>,
     folder: PathBuf,
     process: Option<Process>,
 }
 
-/// The shell that started the server, and kills it when its standard input is closed: by a drop, or by the
-/// end of this process, however it ends.
+/// The shell that started the server. When its standard input is closed, by a drop or by the end of this
+/// process, however it ends, it kills the server and removes the folder, unless it is told to keep that.
 struct Process {
     shell: Child,
     pid: u32,
 }
 
 const START: &str = r#"
-redis-server "$@" </dev/null >"$LOG" 2>&1 &
+trap '' HUP INT TERM
+redis-server "$@" </dev/null >"$FOLDER/log" 2>&1 &
 server=$!
 echo "$server"
-read -r _
+read -r keep
 kill -KILL "$server" 2>/dev/null
 wait "$server" 2>/dev/null
+[ -n "$keep" ] || rm -rf "$FOLDER"
 "#;
 
 impl RedisServer {
@@ -66,7 +75,7 @@ impl RedisServer {
     pub(crate) fn start_guarded(options: &[&str], password: &str, tls: &Tls) -> Self {
         let mut server = Self::new(options);
         for option in ["--requirepass", password, "--masterauth", password] {
-            server.arguments.push(option.to_owned());
+            server.options.push(option.to_owned());
         }
         server.guard(password, tls);
         server
@@ -80,10 +89,12 @@ impl RedisServer {
 
     fn new(options: &[&str]) -> Self {
         Self {
-            arguments: options.iter().map(|option| (*option).to_owned()).collect(),
+            options: options.iter().map(|option| (*option).to_owned()).collect(),
+            arguments: Vec::new(),
             password: None,
             port: 0,
             tls: None,
+            ports: Vec::new(),
             folder: new_folder(),
             process: None,
         }
@@ -107,17 +118,28 @@ impl RedisServer {
         let mut server = Self::new(&[]);
         let file = server.folder.join("sentinel.conf");
         fs::write(&file, configuration).unwrap();
-        server.arguments = vec![file.to_str().unwrap().to_owned(), "--sentinel".to_owned()];
+        server.options = vec![file.to_str().unwrap().to_owned(), "--sentinel".to_owned()];
         server
     }
 
     fn launch(&mut self) {
         for _ in 0..10 {
-            // Free now, and maybe taken by the time the server asks for it: then another.
-            self.port = free_port();
+            // Free now; if somebody who is no server of these tests takes one meanwhile, then others.
+            let ports = &mut self.ports;
+            ports.clear();
+            let mut another = || {
+                ports.push(Port::take());
+                ports[ports.len() - 1].number()
+            };
+            self.port = another();
             if let Some((_, port)) = &mut self.tls {
-                *port = free_port();
+                *port = another();
             }
+            let with_ports = self.options.iter().map(|option| match option.as_str() {
+                A_PORT => another().to_string(),
+                _ => option.clone(),
+            });
+            self.arguments = with_ports.collect();
             if self.try_launch() {
                 return;
             }
@@ -144,7 +166,7 @@ impl RedisServer {
             .args(self.tls.iter().flat_map(|(tls, port)| tls.options(*port)))
             .args(["--bind", "127.0.0.1", "--port", &port, "--dir", folder])
             .args(["--save", "", "--appendonly", "no", "--daemonize", "no"])
-            .env("LOG", self.folder.join("log"))
+            .env("FOLDER", &self.folder)
             .stdin(Stdio::piped())
             .stdout(Stdio::piped())
             .spawn()
@@ -159,20 +181,25 @@ impl RedisServer {
             if !is_alive(pid) {
                 return Some(false);
             }
-            match self.try_command(&["PING"]) {
-                Ok(Answer::Text(_)) => Some(true),
-                _ => None,
-            }
+            let Ok(Answer::Text(_)) = self.try_command(&["PING"]) else {
+                return None;
+            };
+            // Whoever answers on that port must be this one.
+            let answer = self.try_command(&["INFO", "server"]).ok()?;
+            Some(answer.field("process_id")? == pid.to_string())
         });
-        // Whoever answered on that port must be this one.
-        let ready = ready && is_alive(pid) && {
-            let own = self.command(&["INFO", "server"]).field("process_id");
-            own == Some(pid.to_string())
-        };
         if !ready {
             self.kill();
         }
         ready
+    }
+
+    /// The port that it was given for an option.
+    pub(crate) fn port_of(&self, option: &str) -> u16 {
+        let mut arguments = self.arguments.iter();
+        arguments.find(|argument| *argument == option);
+        let port = arguments.next().expect("an option with a port");
+        port.parse().expect("a port")
     }
 
     pub(crate) fn port(&self) -> u16 {
@@ -217,7 +244,8 @@ impl RedisServer {
     /// Ends the process at once, as a crash would.
     pub(crate) fn kill(&mut self) {
         if let Some(mut process) = self.process.take() {
-            drop(process.shell.stdin.take());
+            let stdin = process.shell.stdin.take();
+            let _ = stdin.expect("it is piped").write_all(b"keep\n");
             let _ = process.shell.wait();
         }
     }
@@ -225,13 +253,18 @@ impl RedisServer {
     /// Starts it again, empty, on the same port.
     pub(crate) fn restart(&mut self) {
         self.kill();
-        // The port was free a moment ago; nobody else was told of it.
         eventually("the same port again", || self.try_launch().then_some(()));
     }
 
     /// Stops the process where it stands: connections stay open and nothing is answered.
     pub(crate) fn pause(&self) {
         self.signal("STOP");
+        let pid = self.process.as_ref().expect("the server runs").pid;
+        eventually("the server stands", || {
+            state(pid)
+                .is_none_or(|state| state.starts_with('T'))
+                .then_some(())
+        });
     }
 
     /// Lets it go on.
@@ -265,9 +298,9 @@ impl RedisServer {
         let keys = self.keys();
         assert!(!keys.is_empty(), "nothing was written");
         for key in keys {
-            // -2: it has expired since.
+            // -2: it has expired since. -1: it never does.
             let left = self.command(&["PTTL", &key]).number();
-            assert!(left > 0 || left == -2, "{key} has no expiry");
+            assert!(left >= 0 || left == -2, "{key} has no expiry");
         }
     }
 
@@ -281,12 +314,6 @@ impl Drop for RedisServer {
         self.kill();
         let _ = fs::remove_dir_all(&self.folder);
     }
-}
-
-/// A port that is free at the moment.
-pub(crate) fn free_port() -> u16 {
-    let listener = TcpListener::bind(("127.0.0.1", 0)).unwrap();
-    listener.local_addr().unwrap().port()
 }
 
 pub(super) fn new_folder() -> PathBuf {
@@ -304,8 +331,7 @@ pub(super) fn new_folder() -> PathBuf {
 /// Whether the process runs. One that has ended stays in the table of processes until its shell asks for it,
 /// and is not alive for that: somebody else may be answering on its port.
 fn is_alive(pid: u32) -> bool {
-    if let Ok(status) = fs::read_to_string(format!("/proc/{pid}/stat")) {
-        let state = status.rsplit(") ").next().unwrap_or_default();
+    if let Some(state) = state(pid) {
         return !state.starts_with(['Z', 'X']);
     }
     let alive = format!("kill -0 {pid} 2>/dev/null");
@@ -313,4 +339,10 @@ fn is_alive(pid: u32) -> bool {
         .args(["-c", &alive])
         .status()
         .is_ok_and(|status| status.success())
+}
+
+/// What a process does, as `proc_pid_stat(5)` has it, where the system tells.
+fn state(pid: u32) -> Option<String> {
+    let status = fs::read_to_string(format!("/proc/{pid}/stat")).ok()?;
+    Some(status.rsplit(") ").next()?.to_owned())
 }

@@ -57,7 +57,7 @@ impl Answer {
 /// One command over a connection of its own.
 pub(crate) fn ask(port: u16, password: Option<&str>, command: &[&str]) -> Result<Answer> {
     let stream = TcpStream::connect(("127.0.0.1", port))?;
-    stream.set_read_timeout(Some(Duration::from_secs(5)))?;
+    stream.set_read_timeout(Some(Duration::from_secs(30)))?;
     let mut stream = BufReader::new(stream);
     if let Some(password) = password {
         send(&mut stream, &["AUTH", password])?;
