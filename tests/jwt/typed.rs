@@ -5,13 +5,16 @@ use std::{cell::Cell, convert::Infallible};
 use http::{Request, Response, StatusCode, header};
 use portcullis::{
     clock::ManualClock,
-    jwt::{Algorithm, Claims, JwtAuthLayer, JwtError, JwtErrorKind, JwtVerifier, JwtVerifiers},
+    jwt::{
+        Algorithm, Claims, JwtAuthLayer, JwtError, JwtErrorKind, JwtVerifier, JwtVerifiers,
+        TokenSource,
+    },
     principal::Principal,
     problem::Rejection,
 };
 use serde::{Deserialize, Deserializer};
 use serde_json::{Map, Value, json};
-use tower::{Layer, ServiceExt, service_fn};
+use tower::{Layer, ServiceBuilder, ServiceExt, service_fn};
 
 use crate::mint::{self, AUDIENCE, ISSUER, NOW};
 
@@ -228,6 +231,57 @@ fn the_layer_puts_them_beside_the_claims() {
     let untold = JwtAuthLayer::new(verifier()).with_clock(ManualClock::new(mint::now()));
     let (_, _, body) = ask(&untold, &staff_token());
     assert_eq!(body, r#"None None Some("user-7") true"#);
+}
+
+#[test]
+fn a_token_leaves_nothing_that_an_outer_layer_made_of_another() {
+    let clock = || ManualClock::new(mint::now());
+    let other = mint::claims_with(json!({"sub": "user-8", "tenant": "globex", "contract": 1}));
+    let other = mint::token(Algorithm::Es256, &other);
+    let es256 = || mint::verifier(Algorithm::Es256);
+    for (inner, expected) in [
+        (es256(), r#"None None Some("user-8")"#),
+        (es256().typed::<Partner>(), r#"None Some(1) Some("user-8")"#),
+        (
+            es256().typed::<Staff>(),
+            r#"Some("globex") None Some("user-8")"#,
+        ),
+    ] {
+        let cookie = TokenSource::cookie("token").expect("a name");
+        let inner = JwtAuthLayer::new(inner).token_source(cookie);
+        let outer = JwtAuthLayer::new(verifier().typed::<Staff>());
+        let layers = ServiceBuilder::new()
+            .layer(outer.with_clock(clock()))
+            .layer(inner.with_clock(clock()));
+        let service = layers.service(service_fn(async |request: Request<()>| {
+            let extensions = request.extensions();
+            let staff = extensions
+                .get::<Claims<Staff>>()
+                .map(|it| it.tenant.clone());
+            let partner = extensions.get::<Claims<Partner>>().map(|it| it.contract);
+            let subject = extensions.get::<Claims>().map(|it| it.subject().to_owned());
+            let seen = format!("{staff:?} {partner:?} {subject:?}");
+            Ok::<_, Infallible>(
+                Response::builder()
+                    .header("seen", seen)
+                    .body(())
+                    .expect("one"),
+            )
+        }));
+        let request = Request::builder()
+            .header(header::AUTHORIZATION, format!("Bearer {}", staff_token()))
+            .header(header::COOKIE, format!("token={other}"))
+            .body(())
+            .expect("a request");
+        let runtime = tokio::runtime::Builder::new_current_thread()
+            .build()
+            .expect("a runtime");
+        let response = match runtime.block_on(service.oneshot(request)) {
+            Ok(response) => response,
+            Err(never) => match never {},
+        };
+        assert_eq!(response.headers()["seen"], expected);
+    }
 }
 
 #[test]

@@ -18,6 +18,7 @@ use crate::jwt::error::{JwtError, JwtErrorKind};
 pub(super) struct Own {
     value: Box<dyn Any + Send + Sync>,
     put: fn(&Arc<Record>, &mut Extensions),
+    take: fn(&mut Extensions),
 }
 
 /// How to make one.
@@ -48,6 +49,9 @@ impl Own {
             put: |record, extensions| {
                 extensions.insert(Claims::<T>::of(Arc::clone(record)));
             },
+            take: |extensions| {
+                extensions.remove::<Claims<T>>();
+            },
         })
     }
 }
@@ -75,8 +79,13 @@ impl Claims {
         Ok(())
     }
 
-    /// Puts the claims into the extensions of a request, and what was made of them.
+    /// Puts the claims into the extensions of a request, and what was made of them. What an outer layer made
+    /// of another token goes with that token's claims.
     pub(in crate::jwt) fn put(self, extensions: &mut Extensions) {
+        let before = extensions.get::<Self>();
+        if let Some(take) = before.and_then(|it| Some(it.record.own.as_ref()?.take)) {
+            take(extensions);
+        }
         if let Some(own) = &self.record.own {
             (own.put)(&self.record, extensions);
         }
