@@ -234,8 +234,9 @@ impl JwtVerifier {
     }
 
     /// Replaces how many verified tokens are remembered, so that one that comes again costs a lookup and
-    /// not a signature; the default is 4,096. A token takes about as much memory as its claims, so a few
-    /// kilobytes; those of more than 4 KiB are not remembered. Room for twice the tokens in use is ample.
+    /// not a signature; the default is 4,096, and there are never more than 4,194,304. A token takes about as
+    /// much memory as its claims, so a few kilobytes; those of more than 4 KiB are not remembered. Room for
+    /// twice the tokens in use is ample.
     ///
     /// A token that is remembered is still refused once it has expired, and when its key has been taken from
     /// the keys; what else is asked about tokens, such as whether one is revoked, is asked every time.

@@ -518,3 +518,11 @@ fn checks_of_the_applications_own_are_asked_about_every_token_every_time() {
         assert_eq!(asked.load(Ordering::Relaxed), before);
     }
 }
+
+#[test]
+fn a_verifier_that_is_to_remember_every_token_verifies() {
+    let verifier = hs256().cache_capacity(usize::MAX);
+    for _ in 0..2 {
+        assert_eq!(kind(&verifier, &mint::claims()), None);
+    }
+}

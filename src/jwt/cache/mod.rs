@@ -43,6 +43,8 @@ use crate::{crypto::SipKey, random};
 
 /// How many tokens are remembered unless something else is said.
 const CAPACITY: usize = 4096;
+/// The most tokens that are remembered: the table for them is made at once, and takes 16 MiB then.
+const MOST: usize = 1 << 22;
 /// The longest token that is remembered, in bytes. Its claims may take several times as much.
 const LONGEST: usize = 4096;
 /// How many entries share a lock.
@@ -83,10 +85,10 @@ struct Entry {
 pub(super) struct Digest(u128);
 
 impl Cache {
-    /// A cache with room for this many tokens.
+    /// A cache with room for this many tokens, or for as many as there can be.
     pub(super) fn new(capacity: usize) -> Self {
         Self {
-            capacity,
+            capacity: capacity.min(MOST),
             table: OnceLock::new(),
         }
     }

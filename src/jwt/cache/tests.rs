@@ -49,6 +49,15 @@ fn it_holds_what_it_was_told_and_no_more() {
 }
 
 #[test]
+fn it_has_room_for_no_more_than_there_can_be() {
+    let cache = Cache::new(usize::MAX);
+    let digest = cache.digest(b"token").expect("a digest");
+    cache.keep(digest, 0, &claims(0));
+    assert!(cache.find(digest, 0).is_some());
+    assert_eq!(cache.capacity, MOST);
+}
+
+#[test]
 fn the_entry_used_longest_ago_makes_room() {
     let cache = Cache::new(WAYS);
     let digest = |token: u8| cache.digest(&[token]).expect("a digest");
@@ -289,6 +298,32 @@ fn a_token_that_is_remembered_dies_with_its_key_and_with_its_time() {
     let changed = verifier.clone().subject("d");
     assert!(changed.verify(&token, at(10)).is_err(), "settings count");
     assert!(verifier.subject("d").verify(&token, at(10)).is_err());
+}
+
+#[test]
+fn a_key_that_takes_over_an_id_takes_over_no_tokens() {
+    let key = |pair: usize| {
+        let jwk = json!({"kty": "OKP", "crv": "Ed25519", "x": PAIRS[pair].1, "kid": "0"});
+        Some(KeySet::from(
+            VerifyingKey::from_jwk_value(&jwk).expect("a key"),
+        ))
+    };
+    let source = Arc::new(Changing::default());
+    let remembering = JwtVerifier::builder(KeySource::live(Arc::clone(&source) as _))
+        .issuer("a")
+        .audience("b");
+    // Its header is remembered all the same.
+    let other = remembering.clone().without_cache();
+    let token = token(0, json!({"iss": "a", "aud": "b", "exp": 50}));
+    for verifier in [remembering, other] {
+        for pair in [0, 1, 0] {
+            source.replace(key(pair));
+            for _ in 0..2 {
+                let accepted = verifier.verify(&token, SystemTime::UNIX_EPOCH).is_ok();
+                assert_eq!(accepted, pair == 0);
+            }
+        }
+    }
 }
 
 #[test]
