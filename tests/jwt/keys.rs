@@ -1,5 +1,6 @@
 //! How keys are read, and which are refused.
 
+use base64::{Engine, engine::general_purpose::STANDARD};
 use portcullis::{
     config::ConfigError,
     jwt::{Algorithm, JwsVerifier, KeyError, KeyErrorKind, VerifyingKey},
@@ -468,10 +469,16 @@ fn no_form_in_which_public_keys_are_handed_out_is_a_secret() {
     for pem in [RSA_SPKI, EC_SPKI, ED_SPKI, P384_SPKI] {
         let lines = pem.lines().filter(|line| !line.starts_with('-'));
         let lines = lines.collect::<Vec<_>>();
+        let whole = lines.concat();
         for text in [
-            lines.concat(),
             lines.join("\r\n"),
-            format!("  {}\n", lines.concat()),
+            format!("  {whole}\n"),
+            format!("\u{feff}{whole}"),
+            format!("\"{whole}\""),
+            whole.trim_end_matches('=').to_owned(),
+            whole.replace('+', "-").replace('/', "_"),
+            STANDARD.encode(pem),
+            whole,
         ] {
             let kind = kind(VerifyingKey::hs256(text.as_str()));
             assert_eq!(kind, Some(KeyErrorKind::PublicKeyAsSecret), "{text}");
@@ -479,14 +486,24 @@ fn no_form_in_which_public_keys_are_handed_out_is_a_secret() {
     }
     let algorithms = [Algorithm::Rs256, Algorithm::Es256, Algorithm::Ed25519];
     for jwk in algorithms.map(mint::jwk) {
-        for text in [json!({"keys": [jwk]}), jwk].map(|json| format!("\n{json}")) {
-            let kind = kind(VerifyingKey::hs256(text.as_str()));
-            assert_eq!(kind, Some(KeyErrorKind::PublicKeyAsSecret), "{text}");
+        for json in [json!({"keys": [jwk]}), json!([jwk]), jwk] {
+            for text in [format!("\n{json}"), format!("\u{feff}{json}\n")] {
+                let kind = kind(VerifyingKey::hs256(text.as_str()));
+                assert_eq!(kind, Some(KeyErrorKind::PublicKeyAsSecret), "{text}");
+            }
         }
+    }
+    let mut der = mint::spki(&mint::ED25519, &mint::decode(mint::ED_X));
+    for _ in 0..2 {
+        let kind = kind(VerifyingKey::hs256(der.clone()));
+        assert_eq!(kind, Some(KeyErrorKind::PublicKeyAsSecret));
+        der.push(b'\n');
     }
     // What is only like one: base64 of no key, JSON of no key.
     for secret in [
         mint::encode([7; 48]),
+        mint::encode([0x30; 48]),
+        "{[-----------------------------]}".to_owned(),
         json!({"pepper": "x".repeat(32)}).to_string(),
     ] {
         assert!(VerifyingKey::hs256(secret.as_str()).is_ok(), "{secret}");

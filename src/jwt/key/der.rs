@@ -3,8 +3,9 @@
 
 use std::borrow::Cow;
 
-use base64::{Engine, engine::general_purpose::STANDARD};
+use base64::{Engine, engine::general_purpose::STANDARD_NO_PAD};
 use pem_rfc7468::Decoder;
+use serde_json::Value;
 use spki::{
     ObjectIdentifier, SubjectPublicKeyInfoRef,
     der::{
@@ -70,13 +71,22 @@ fn first_block(pem: &[u8]) -> &[u8] {
 /// Whether the bytes are a public key in a form that others hand out: as a secret they would be known to
 /// everyone.
 pub(super) fn is_public_key(bytes: &[u8]) -> bool {
-    let trimmed = bytes.trim_ascii_start();
-    bytes.windows(11).any(|window| window == b"-----BEGIN ")
-        || trimmed.starts_with(b"ssh-")
-        || trimmed.starts_with(b"ecdsa-sha2-")
+    // What editors put around a text.
+    let text = bytes.strip_prefix(BYTE_ORDER_MARK).unwrap_or(bytes);
+    let text = text.trim_ascii();
+    is_pem(bytes)
+        || text.starts_with(b"ssh-")
+        || text.starts_with(b"ecdsa-sha2-")
         || is_der(bytes)
-        || is_der_in_base64(bytes)
-        || is_public_jwk(bytes)
+        || is_der(text)
+        || is_in_base64(bytes)
+        || is_public_jwk(text)
+}
+
+const BYTE_ORDER_MARK: &[u8] = "\u{feff}".as_bytes();
+
+fn is_pem(bytes: &[u8]) -> bool {
+    bytes.windows(11).any(|window| window == b"-----BEGIN ")
 }
 
 fn is_der(bytes: &[u8]) -> bool {
@@ -85,23 +95,32 @@ fn is_der(bytes: &[u8]) -> bool {
         || rsa_public_key(bytes).is_ok()
 }
 
-/// What is between the lines of a PEM, as some identity providers show their keys.
-fn is_der_in_base64(text: &[u8]) -> bool {
-    // A secret may be read here: what it is copied to is never moved, and wiped. M begins a SEQUENCE.
+/// What is between the lines of a PEM, as some identity providers show their keys, in either alphabet and
+/// padded or not; or a whole PEM made fit for a variable of the environment.
+fn is_in_base64(text: &[u8]) -> bool {
+    // A secret may be read here: what it is copied to is never moved, and wiped.
     let mut characters = Zeroizing::new(Vec::with_capacity(text.len()));
-    characters.extend(text.iter().filter(|c| !c.is_ascii_whitespace()));
+    characters.extend(text.iter().filter_map(|character| match character {
+        b'-' => Some(b'+'),
+        b'_' => Some(b'/'),
+        b'+' | b'/' => Some(*character),
+        other => other.is_ascii_alphanumeric().then_some(*other),
+    }));
     let mut bytes = Zeroizing::new(vec![0; base64::decoded_len_estimate(characters.len())]);
-    characters.first() == Some(&b'M')
-        && STANDARD
-            .decode_slice(&*characters, &mut bytes)
-            .is_ok_and(|length| is_der(&bytes[..length]))
+    STANDARD_NO_PAD
+        .decode_slice(&*characters, &mut bytes)
+        .is_ok_and(|length| is_der(&bytes[..length]) || is_pem(&bytes[..length]))
 }
 
-/// A JWK of no secret, or a set of JWKs: sets are published.
+/// A JWK of no secret, or several: sets are published.
 fn is_public_jwk(text: &[u8]) -> bool {
-    json::read(text).is_some_and(|jwk| {
-        jwk.get("keys").is_some() || jwk.get("kty").is_some_and(|kty| kty != "oct")
-    })
+    fn is_public(jwk: &Value) -> bool {
+        match jwk {
+            Value::Array(several) => several.iter().any(is_public),
+            one => one.get("keys").is_some() || one.get("kty").is_some_and(|kty| kty != "oct"),
+        }
+    }
+    json::read(text).is_some_and(|jwk| is_public(&jwk))
 }
 
 /// Reads a key in whichever of the three forms it is.
