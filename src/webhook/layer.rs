@@ -18,6 +18,8 @@ pub(super) const NAME: &str = "webhook";
 const DEFAULT_LIMIT: u64 = 1 << 20;
 /// How long a body may take unless another time is set: as long as any provider waits for an answer.
 const DEFAULT_BODY_TIME: Duration = Duration::from_secs(30);
+/// With less, a delivery would come in twice while it is looked at.
+const LEAST: Duration = Duration::from_secs(1);
 /// How long deliveries are remembered: the longest that a provider repeats one (Stripe, GitHub: 3 days).
 const DEFAULT_RETENTION: Duration = Duration::from_secs(3 * 86_400);
 /// What a delivery is remembered beyond its freshness: clocks of several servers differ.
@@ -111,16 +113,17 @@ impl WebhookLayer {
 
     /// Replaces how long a delivery is remembered; the default is 3 days. A delivery is never forgotten as
     /// long as its timestamp could pass for fresh; without a signed timestamp, this is all that keeps an old
-    /// delivery out.
+    /// delivery out. It is a second at least.
     pub fn replay_retention(mut self, retention: Duration) -> Self {
-        self.shared().retention = retention;
+        self.shared().retention = retention.max(LEAST);
         self
     }
 
     /// Replaces how long a handler may take; the default is 60 s. If it takes longer, or its process dies,
-    /// the provider's next attempt is let in: give handlers less time than this, with a timeout inside.
+    /// the provider's next attempt is let in: give handlers less time than this, with a timeout inside. It is a
+    /// second at least.
     pub fn claim_lease(mut self, lease: Duration) -> Self {
-        self.shared().lease = lease;
+        self.shared().lease = lease.max(LEAST);
         self
     }
 

@@ -333,6 +333,18 @@ async fn a_refusals_layer_outside_is_told_too() {
 }
 
 #[tokio::test]
+async fn no_lease_and_no_retention_is_none() {
+    let (handler, layer) = (Handler::default(), stripe());
+    let layer = layer
+        .claim_lease(Duration::ZERO)
+        .replay_retention(Duration::ZERO);
+    assert_eq!(handler.ask(&layer, delivery(BODY, 9)).await.code, None);
+    let again = handler.ask(&layer, delivery(BODY, 9)).await;
+    assert_eq!(again.code, Some("webhook_replayed"));
+    assert_eq!(handler.calls(), 1);
+}
+
+#[tokio::test]
 async fn a_handler_that_outlives_its_lease_still_ends_the_delivery_and_says_so() {
     let clock = clock();
     let lease = Duration::from_secs(30);
