@@ -89,7 +89,10 @@ fn a_principal_is_made_of_the_claims_that_speak_of_it() {
     assert_eq!(principal.scopes().count() + principal.roles().count(), 4);
     assert_eq!(principal.methods().collect::<Vec<_>>(), ["pwd", "otp"]);
     assert_eq!(principal.auth_time(), at(NOW - 90));
+    assert_eq!(principal.issuer(), Some(ISSUER));
     assert!(read(&json!({"sub": ""})).principal().is_none());
+    let nobodys = read(&json!({"sub": "x", "iss": ""}));
+    assert_eq!(nobodys.principal().expect("a subject").issuer(), None);
     let odd = read(&json!({"sub": "x", "auth_time": u64::MAX, "roles": 7}));
     let odd = odd.principal().expect("it names a subject");
     assert_eq!((odd.auth_time(), odd.roles().count()), (None, 0));

@@ -188,7 +188,7 @@ impl Proof for Record {
     }
 
     fn issuer(&self) -> Option<&str> {
-        self.iss()
+        self.iss().filter(|issuer| !issuer.is_empty())
     }
 
     fn principal(&self) -> &Principal {
@@ -208,7 +208,7 @@ impl Record {
     /// What every issuer calls by the same names.
     fn without_roles(&self) -> Principal {
         let mut principal = Principal::new(Proof::subject(self));
-        if let Some(issuer) = self.iss() {
+        if let Some(issuer) = Proof::issuer(self) {
             principal = principal.issued_by(issuer);
         }
         principal = self.scopes().fold(principal, Principal::add_scope);
