@@ -4,7 +4,7 @@ use std::time::{Duration, SystemTime};
 
 use http::{HeaderMap, HeaderName, HeaderValue};
 
-use super::{Decisions, Quota, buffer::Buffer, decision::Room};
+use super::{Decision, Decisions, Quota, buffer::Buffer, decision::Room};
 use crate::clock::since_epoch;
 
 pub(super) const RATE_LIMIT: HeaderName = HeaderName::from_static("ratelimit");
@@ -24,7 +24,8 @@ pub enum RateLimitFields {
     /// refusals alike, as draft-ietf-httpapi-ratelimit-headers-11 has them.
     ///
     /// `q` is the limit and `w` the window in seconds, rounded up; `r` is what is left, and `t` the
-    /// seconds, rounded up, until more is: never later than `Retry-After`.
+    /// seconds, rounded up, until more is: of a limit that refuses, never later than `Retry-After`. Of a pace
+    /// with room, `t` is when its whole burst is back.
     #[default]
     Ietf,
     /// The older trio that many clients know: `X-RateLimit-Limit`, `X-RateLimit-Remaining` and
@@ -151,7 +152,7 @@ impl Policies {
     fn left(&self, decisions: &Decisions) -> HeaderValue {
         let mut text = Buffer::<128>::new();
         for (head, decision) in self.heads.iter().zip(decisions.iter()) {
-            let seconds = seconds_up(decision.reset_after);
+            let seconds = seconds_up(more_after(decision));
             write_left(&mut text, head, decision.remaining, seconds);
         }
         value(&text)
@@ -170,6 +171,12 @@ fn write_left(text: &mut Buffer<128>, head: &[u8], remaining: u32, seconds: u64)
     }
 }
 
+/// When there is more: of a pace that refuses, not only when the whole burst is back.
+fn more_after(decision: &Decision) -> Duration {
+    let retry = decision.retry_after.unwrap_or(Duration::MAX);
+    decision.reset_after.min(retry)
+}
+
 /// Nanoseconds in whole seconds, rounded up.
 fn seconds_of(nanos: u64) -> u64 {
     nanos.div_ceil(1_000_000_000)
@@ -182,7 +189,7 @@ pub(super) fn legacy(decisions: &Decisions, at: SystemTime) -> [(HeaderName, Hea
         [
             u64::from(decision.limit),
             u64::from(decision.remaining),
-            seconds_up(since_epoch(at).saturating_add(decision.reset_after)),
+            seconds_up(since_epoch(at).saturating_add(more_after(decision))),
         ]
     });
     let [limit, remaining, reset] = LEGACY;

@@ -301,16 +301,33 @@ impl Config {
     /// Tells whom a shadow would have refused, and who has just come near a limit.
     fn tell_of(&self, asked: &Asked, decisions: &Decisions) {
         let allowed = decisions.allowed();
-        for (name, decision) in self.policies(asked).names().zip(decisions.iter()) {
+        let named = self.policies(asked).names().zip(decisions.iter());
+        for (at, (name, decision)) in named.enumerate() {
             if !decision.allowed && self.settings.shadow {
                 self.tell(WouldRefuse, name, Some(*decision));
             }
-            let near = u64::from(decision.limit) * u64::from(self.settings.near);
-            let used = u64::from(decision.limit.saturating_sub(decision.remaining));
+            let most = self.most_at_once(asked, at).unwrap_or(decision.limit);
+            let near = u64::from(most) * u64::from(self.settings.near);
+            let used = u64::from(most.saturating_sub(decision.remaining));
             let before = used.saturating_sub(u64::from(asked.cost));
             if allowed && used * 100 >= near && before * 100 < near {
                 self.tell(NearLimit, name, Some(*decision));
             }
+        }
+    }
+
+    /// What is left under a limit that nothing is used of.
+    fn most_at_once(&self, asked: &Asked, at: usize) -> Option<u32> {
+        let Some(kept) = &asked.kept else {
+            let limit = self.settings.limits.get(at)?;
+            return limit.quota.fixed().map(Quota::burst_size);
+        };
+        let (_, quota) = kept.hits.get(at)?;
+        match self.settings.store_failure {
+            StoreFailure::Local { instances } if kept.locally => {
+                Some(quota.divided(instances).burst_size())
+            }
+            _ => Some(quota.burst_size()),
         }
     }
 

@@ -10,6 +10,7 @@ mod algorithms;
 mod allocations;
 mod clock;
 mod fields;
+mod hostile;
 mod in_flight;
 mod keys;
 mod layer;
