@@ -7,7 +7,7 @@ use http::Request;
 use portcullis::fetch::{Fetch, FetchError, FetchErrorKind, FetchLimits, HttpClient};
 use tokio::{
     io::{AsyncReadExt, AsyncWriteExt},
-    net::{TcpListener, TcpStream},
+    net::{TcpListener, TcpSocket, TcpStream},
 };
 
 pub(crate) fn get(uri: &str) -> Request<Bytes> {
@@ -165,12 +165,16 @@ async fn what_breaks_or_is_no_http_is_broken_and_who_does_not_listen_unreachable
         let refused = fetch(&client(), &uri).await;
         assert_eq!(refused, Err(FetchErrorKind::Broken), "{answer:.40}");
     }
-    let listener = TcpListener::bind("127.0.0.1:0").await.expect("a port");
-    let address = listener.local_addr().expect("an address");
-    drop(listener);
+    // Taken, so that nobody else comes to listen on it.
+    let port = TcpSocket::new_v4().expect("a socket");
+    let loopback = "127.0.0.1:0".parse().expect("an address");
+    port.bind(loopback).expect("a port");
+    let address = port.local_addr().expect("an address");
     let refused = fetch(&client(), &format!("http://{address}/")).await;
     assert_eq!(refused, Err(FetchErrorKind::Unreachable));
-    let refused = fetch(&client(), "http://name.invalid/").await;
+    // No server of names is asked about a label that is too long.
+    let nobody = format!("http://{}.invalid/", "name".repeat(20));
+    let refused = fetch(&client(), &nobody).await;
     assert_eq!(refused, Err(FetchErrorKind::Unreachable));
 }
 

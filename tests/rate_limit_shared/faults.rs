@@ -3,6 +3,8 @@
 //! The table in the docs of `portcullis::rate_limit` is made of what the long runs print.
 
 use std::{
+    future::Future,
+    task::{Context, Poll, Waker},
     thread,
     time::{Duration, Instant, SystemTime},
 };
@@ -165,7 +167,7 @@ fn a_master_that_sentinels_replace() {
 #[tokio::test]
 async fn nobody_waits_with_the_one_who_asks_whether_it_is_over() {
     let server = RedisServer::start();
-    let deadline = Duration::from_secs(3);
+    let deadline = Duration::from_secs(5);
     let limits = RedisRateLimits::new(RedisStore::new(&server.url()).unwrap());
     let limits = limits.deadline(deadline).unwrap();
     let quota = Quota::per_hour(1_000_000);
@@ -186,15 +188,15 @@ async fn nobody_waits_with_the_one_who_asks_whether_it_is_over() {
     // The first that is not answered at once is the one that asks.
     let mut probe = loop {
         let mut asking = ask("hot");
-        if timeout(deadline / 10, &mut asking).await.is_err() {
+        if timeout(deadline / 20, &mut asking).await.is_err() {
             break asking;
         }
     };
-    let begun = Instant::now();
     for _ in 0..1_000 {
-        assert!(ask("hot").await.is_err());
+        let mut asking = Context::from_waker(Waker::noop());
+        let answer = ask("hot").as_mut().poll(&mut asking);
+        assert!(matches!(answer, Poll::Ready(Err(_))), "it waits");
     }
-    assert!(begun.elapsed() < deadline / 2, "{:?}", begun.elapsed());
     server.resume();
     assert!(probe.as_mut().await.unwrap().allowed());
     assert!(ask("hot").await.unwrap().allowed());

@@ -58,7 +58,10 @@ async fn rule_39_one_of_a_hundred_parallel_uses_wins_in_memory() {
 async fn rule_39_one_of_a_hundred_parallel_uses_wins_in_redis() {
     let server = crate::redis::RedisServer::start();
     // Each caller's half of them over a connection of its own, as from two processes.
-    let store = || portcullis::store::RedisStore::new(&server.url()).unwrap();
+    let store = || {
+        let store = portcullis::store::RedisStore::new(&server.url()).unwrap();
+        store.deadline(Duration::from_secs(20)).unwrap()
+    };
     let store = Arc::new(TwoProcesses(store(), store()));
     assert_eq!(winners(store.clone(), false).await, 1);
     assert_eq!(winners(store, true).await, 1);

@@ -25,3 +25,10 @@ mod single;
 mod tls;
 #[cfg(feature = "redis")]
 mod urls;
+
+/// A store that has time for all that a machine is busy with besides.
+#[cfg(feature = "redis")]
+fn patient(url: &str) -> portcullis::store::RedisStore {
+    let store = portcullis::store::RedisStore::new(url).unwrap();
+    store.deadline(std::time::Duration::from_secs(20)).unwrap()
+}

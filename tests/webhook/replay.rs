@@ -384,6 +384,7 @@ fn stripe_like(layer: &WebhookLayer) -> WebhookLayer {
 async fn with_redis_a_retry_works_after_a_failure_and_a_replay_does_not() {
     let server = crate::redis::RedisServer::start();
     let store = portcullis::store::RedisStore::new(&server.url()).unwrap();
+    let store = store.deadline(Duration::from_secs(20)).unwrap();
     let layer = stripe().with_store(store);
     let handler = Handler::answering(&[500, 200]);
     for (status, code) in [(500, None), (200, None), (200, Some("webhook_replayed"))] {
@@ -434,10 +435,10 @@ async fn a_process_that_died_holds_a_delivery_in_redis_no_longer_than_its_lease(
 #[cfg(feature = "redis")]
 #[tokio::test]
 async fn a_redis_that_is_away_refuses_and_the_sender_is_to_come_again() {
-    // A port that nobody listens on.
-    let port = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
+    // A port that nobody listens on, nor comes to while it is taken.
+    let port = tokio::net::TcpSocket::new_v4().unwrap();
+    port.bind("127.0.0.1:0".parse().unwrap()).unwrap();
     let url = format!("redis://{}", port.local_addr().unwrap());
-    drop(port);
     let store = portcullis::store::RedisStore::new(&url).unwrap();
     let layer = stripe().with_store(store);
     let handler = Handler::default();

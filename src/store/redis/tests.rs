@@ -106,13 +106,14 @@ async fn a_script_has_its_keys_and_arguments_and_outlives_a_flush() {
 #[tokio::test]
 async fn a_call_has_a_deadline_of_its_own() {
     let (server, store) = start();
+    let store = store.deadline(Duration::from_secs(60)).unwrap();
     store.ping().await.unwrap();
     server.pause();
     let started = Instant::now();
     let call = Call::idempotent().within(Duration::from_millis(20));
     let answer: Result<Value, _> = store.command(&cmd("PING"), call).await;
     assert_eq!(answer.unwrap_err().kind(), StoreErrorKind::Timeout);
-    assert!(started.elapsed() < Duration::from_millis(900));
+    assert!(started.elapsed() < Duration::from_secs(30));
     server.resume();
 }
 

@@ -40,7 +40,7 @@ struct Process {
 }
 
 const START: &str = r#"
-trap '' HUP INT TERM
+trap '' HUP INT QUIT TERM
 redis-server "$@" </dev/null >"$FOLDER/log" 2>&1 &
 server=$!
 echo "$server"
