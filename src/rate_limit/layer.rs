@@ -185,7 +185,44 @@ impl RateLimitLayer {
 
     /// As [`RateLimitLayer::quota_by`], where the quota must be waited for, and with it perhaps what the
     /// request costs: a [`Quota`] or a [`Plan`]. The closure takes from the request what it needs; its future
-    /// asks. Where that fails, the request is treated as [`RateLimitLayer::on_store_error`] says.
+    /// asks. Where that fails, the request is treated as [`RateLimitLayer::on_store_error`] says; without a
+    /// quota nothing can be counted locally, so [`StoreFailure::Local`] refuses then.
+    ///
+    /// It is asked about every request, those included that are then refused: keep what it says for a while
+    /// where asking is expensive, and let a limit by address stand outside where anybody may ask.
+    ///
+    /// ```
+    /// use std::io;
+    ///
+    /// use portcullis::{
+    ///     principal::Principal,
+    ///     rate_limit::{Quota, RateLimitKey, RateLimitLayer},
+    ///     store::{StoreError, StoreErrorKind},
+    /// };
+    ///
+    /// const FREE: Quota = Quota::per_minute(60).name("free");
+    /// const PAID: Quota = Quota::per_minute(6_000).name("paid");
+    ///
+    /// // In your database.
+    /// async fn is_paying(subject: &str) -> io::Result<bool> {
+    ///     Ok(subject == "alice")
+    /// }
+    ///
+    /// let layer = RateLimitLayer::new(FREE)
+    ///     .key(RateLimitKey::principal())
+    ///     .quota_lookup(|request| {
+    ///         let principal = request.extensions().get::<Principal>();
+    ///         let subject = principal.map(|principal| principal.subject().to_owned());
+    ///         async move {
+    ///             let failed = |error| StoreError::caused_by(StoreErrorKind::Unreachable, error);
+    ///             match is_paying(&subject.unwrap_or_default()).await.map_err(failed)? {
+    ///                 true => Ok(PAID),
+    ///                 false => Ok(FREE),
+    ///             }
+    ///         }
+    ///     });
+    /// # let _ = layer;
+    /// ```
     pub fn quota_lookup<F, P>(
         mut self,
         look_up: impl Fn(RequestHead<'_>) -> F + Send + Sync + 'static,

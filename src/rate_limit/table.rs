@@ -22,6 +22,10 @@ const ASKED: usize = 16;
 /// Where the state of a place begins.
 pub(super) const HEAD: usize = ASKED + 4;
 
+/// How far ahead of the clock counts are believed at least, in seconds, as
+/// [windows](super::SlidingWindow) do. What is counted for longer than that outlives such a clock.
+const BELIEVED_AHEAD: i64 = 60;
+
 /// A tag is 26 bits of the identity and 6 of the lifetime; 0 for a free place, as a lifetime is never 0.
 const LIFETIME_BITS: u32 = 0x3f;
 
@@ -80,8 +84,14 @@ impl Table {
         let asked = self.at(found) + ASKED;
         let asked = &mut self.bytes[asked..asked + 4];
         if *asked != now.to_le_bytes() {
-            asked.copy_from_slice(&now.to_le_bytes());
-            self.set_word(found, TOUCHED, now);
+            let last = asked
+                .first_chunk()
+                .map_or(now, |at| u32::from_le_bytes(*at));
+            // By a clock that is a little behind, nothing becomes older than it is.
+            if !(1..=BELIEVED_AHEAD).contains(&age(now, last)) {
+                asked.copy_from_slice(&now.to_le_bytes());
+                self.set_word(found, TOUCHED, now);
+            }
         }
         Some(found)
     }

@@ -1,8 +1,19 @@
 //! What somebody tries who wants more than the limit, or wants others to have less.
 
-use portcullis::rate_limit::{Quota, RateLimitLayer};
+use std::{convert::Infallible, time::SystemTime};
 
-use crate::support::{Door, from};
+use bytes::Bytes;
+use http::{Request, Response};
+use http_body_util::Empty;
+use portcullis::{
+    rate_limit::{InFlightLayer, Quota, RateLimitLayer},
+    store::MemoryStore,
+};
+use tower::{Layer, ServiceExt, service_fn};
+
+use crate::support::{Door, after, from, hit};
+
+const SECOND: u64 = 1_000_000_000;
 
 #[tokio::test]
 async fn more_is_never_told_to_come_later_than_retry_after() {
@@ -33,5 +44,32 @@ async fn a_pace_that_is_nearly_used_up_is_told() {
             assert_eq!(door.ask(from("192.0.2.1")).await.status, 200);
         }
         assert_eq!(*told.lock().unwrap(), [Some(burst / 5)]);
+    }
+}
+
+/// A clock that is behind for a moment is believed to be wrong, so nothing may be taken to be old by it.
+#[test]
+fn what_was_asked_for_while_the_clock_was_behind_is_not_forgotten() {
+    let store = MemoryStore::new();
+    let quota = Quota::per_second(5);
+    assert!(hit(&store, "k", quota, 5, after(60 * SECOND)).allowed);
+    assert!(!hit(&store, "k", quota, 1, after(30 * SECOND)).allowed);
+    for other in 0..20_000_u32 {
+        hit(&store, other.to_be_bytes(), quota, 1, after(60 * SECOND));
+    }
+    assert!(!hit(&store, "k", quota, 1, after(60 * SECOND)).allowed);
+}
+
+#[tokio::test]
+async fn a_panic_behind_the_limit_leaves_nothing_in_flight() {
+    let layer = InFlightLayer::new(1).unwrap();
+    let inner = service_fn(async |_: Request<Empty<Bytes>>| {
+        assert!(SystemTime::now() < SystemTime::UNIX_EPOCH, "on purpose");
+        Ok::<_, Infallible>(Response::new(Empty::<Bytes>::new()))
+    });
+    for _ in 0..3 {
+        let asked = layer.layer(inner).oneshot(from("192.0.2.1"));
+        assert!(tokio::spawn(asked).await.unwrap_err().is_panic());
+        assert_eq!(layer.keys_in_flight(), 0);
     }
 }
