@@ -13,7 +13,10 @@ use portcullis::{
     store::RedisStore,
 };
 
-use crate::redis::{now, patient, servers::RedisServer};
+use crate::redis::{
+    now, patient,
+    servers::{RedisServer, eventually},
+};
 
 fn quotas() -> [Quota; 5] {
     let quota = Quota::new(40, Duration::from_secs(20));
@@ -93,7 +96,10 @@ async fn after_a_storm_in_which_keys_are_deleted_every_key_expires() {
     for one in running {
         one.await.unwrap();
     }
-    // What was sent behind the last answers.
-    tokio::time::sleep(Duration::from_millis(300)).await;
+    // Also those that what was sent behind the last answers has made.
+    eventually("every key expires", || {
+        let stays = |key: &String| server.command(&["PTTL", key]).number() == -1;
+        (!server.keys().iter().any(stays)).then_some(())
+    });
     server.assert_every_key_expires();
 }

@@ -12,7 +12,7 @@ use proptest::prelude::*;
 use serde_json::{Value, json};
 use tower::{Layer, ServiceExt, service_fn};
 
-use crate::mint::{self, NOW, now};
+use crate::mint::{self, ISSUER, NOW, now};
 
 fn claims(changes: Value) -> Claims {
     let token = mint::token(Algorithm::Hs256, &mint::claims_with(changes));
@@ -34,6 +34,7 @@ fn every_preset_reads_what_its_issuer_writes() {
     }));
     let mapping = ClaimMapping::auth0("https://example.com/roles");
     let expected = Principal::new("user-7")
+        .issued_by(ISSUER)
         .tenant("org_1")
         .add_role("editor")
         .add_permission("read:orders")
