@@ -85,15 +85,27 @@ struct Measured {
     decide: Decide,
     keys: u32,
     flight: usize,
-    /// Decisions a second and the processor's microseconds for each, by round.
-    rounds: Vec<(f64, f64)>,
+    /// By round.
+    rounds: Vec<Run>,
+}
+
+#[derive(Clone, Copy)]
+struct Run {
+    /// Decisions a second.
+    rate: f64,
+    /// The microseconds that each took of Redis' main thread, and of this one.
+    server: f64,
+    client: f64,
 }
 
 impl<'s> Bench<'s> {
     fn new(server: &'s Server, runtime: &'s Runtime) -> Self {
         let (connection, script) = runtime.block_on(async {
             let client = Client::open(server.url()).expect("a url");
-            let connection = client.get_multiplexed_async_connection().await;
+            let config = redis::AsyncConnectionConfig::new().set_response_timeout(None);
+            let connection = client
+                .get_multiplexed_async_connection_with_config(&config)
+                .await;
             let mut connection = connection.expect("a connection");
             let mut load = cmd("SCRIPT");
             load.arg("LOAD").arg(TWO_BUCKETS);
@@ -197,9 +209,12 @@ impl<'s> Bench<'s> {
             cells.push(measured("script", self.script(HOT), 1, flight));
             cells.push(measured("ours", self.ours(HOT), 1, flight));
         }
-        // A part of a name as an argument measures only such cells, and the script.
-        if let Some(part) = std::env::args().skip(1).find(|part| !part.starts_with("--")) {
-            cells.retain(|cell| cell.name.contains(&part) || cell.name.starts_with("script"));
+        // A part of a name as an argument measures only such cells.
+        if let Some(part) = std::env::args()
+            .skip(1)
+            .find(|part| !part.starts_with("--"))
+        {
+            cells.retain(|cell| cell.name.contains(&part));
         }
         // The first round warms up.
         for round in 0..=ROUNDS {
@@ -213,35 +228,24 @@ impl<'s> Bench<'s> {
         for cell in &cells {
             let group = |other: &&Measured| other.keys == cell.keys && other.flight == cell.flight;
             let script = cells.iter().find(group).expect("the script comes first");
-            let against = |of: fn(&(f64, f64)) -> f64| {
+            let mut add = |what: &str, unit, of: fn(&Run) -> f64| {
                 let pairs = cell.rounds.iter().zip(&script.rounds);
                 let ratio = median(pairs.map(|(one, other)| of(one) / of(other)).collect());
-                (cell.name != script.name).then_some(("the script", ratio))
+                let against = (cell.name != script.name).then_some(("the script", ratio));
+                let value = median(cell.rounds.iter().map(of).collect());
+                figures.add(&format!("{}: {what}", cell.name), value, unit, against);
             };
-            let rates = cell.rounds.iter().map(|round| round.0).collect();
-            let costs = cell.rounds.iter().map(|round| round.1).collect();
-            let name = &cell.name;
-            figures.add(
-                &format!("{name}: decisions"),
-                median(rates),
-                "/s",
-                against(|round| round.0),
-            );
-            let name = format!("{name}: Redis");
-            figures.add(
-                &name,
-                median(costs),
-                "us a decision",
-                against(|round| round.1),
-            );
+            add("decisions", "/s", |run| run.rate);
+            add("Redis", "us a decision", |run| run.server);
+            add("client", "us a decision", |run| run.client);
         }
     }
 
     /// Decisions a second, and what each cost Redis.
-    fn run(&self, cell: &Measured) -> (f64, f64) {
+    fn run(&self, cell: &Measured) -> Run {
         let local = LocalSet::new();
         let done = Rc::new(Cell::new(0_u64));
-        let before = self.server.processor();
+        let (server, client) = (self.server.processor(), own_processor());
         let started = Instant::now();
         self.runtime.block_on(local.run_until(async {
             let tasks: Vec<_> = (0..cell.flight)
@@ -270,9 +274,13 @@ impl<'s> Bench<'s> {
             yield_now().await;
         }));
         let took = started.elapsed();
-        let cost = self.server.processor() - before;
+        let (server, client) = (self.server.processor() - server, own_processor() - client);
         let done = done.get() as f64;
-        (done / took.as_secs_f64(), cost * 1e6 / done)
+        Run {
+            rate: done / took.as_secs_f64(),
+            server: server * 1e6 / done,
+            client: client * 1e6 / done,
+        }
     }
 
     /// A key that is being refused.
@@ -341,7 +349,7 @@ impl<'s> Bench<'s> {
                 ("16,000", MANY.segments(segments)),
                 ("1,000,000", large.segments(segments)),
             ] {
-                let key = format!("memory-{segments}-{limit}");
+                let key = format!("memory-{segments}-{}", quota.limit());
                 let hits = [Hit::new(key.as_bytes(), quota, 1)];
                 self.runtime.block_on(async {
                     if let Reply::Wait(reply) = limits.hit(&hits, SystemTime::now()) {
@@ -349,10 +357,8 @@ impl<'s> Bench<'s> {
                     }
                 });
                 let names = self.server.ask(&["KEYS", &format!("*{key}*")]);
-                let name = names
-                    .lines()
-                    .find(|line| line.contains(&key))
-                    .unwrap_or_default();
+                let of_key = |line: &&str| line.contains(&format!("{{{key}}}"));
+                let name = names.lines().find(of_key).unwrap_or_default();
                 let bytes = self.server.ask(&["MEMORY", "USAGE", name]);
                 let bytes: f64 = bytes
                     .trim()
@@ -368,6 +374,16 @@ impl<'s> Bench<'s> {
             }
         }
     }
+}
+
+/// The seconds that this thread has worked, where the system says.
+fn own_processor() -> f64 {
+    let told = std::fs::read_to_string("/proc/self/schedstat").unwrap_or_default();
+    let nanos = told
+        .split(' ')
+        .next()
+        .and_then(|nanos| nanos.parse::<f64>().ok());
+    nanos.map_or(f64::NAN, |nanos| nanos / 1e9)
 }
 
 fn median(mut values: Vec<f64>) -> f64 {

@@ -113,7 +113,7 @@ impl Inner {
             .iter()
             .zip(&seen)
             .all(|(limit, seen)| seen.is_settled(&limit.quota));
-        if self.denies && refused && settled && group.hits.len() == group.limits.len() {
+        if self.denies && refused && settled && group.is_plain() {
             let known = seen.into_iter().enumerate().map(|(at, seen)| Known {
                 seen,
                 id: group.limits[at].id,

@@ -1,12 +1,13 @@
-//! [`Coalescer`]: requests under the same limits at the same time travel together.
+//! [`Coalescer`]: requests at the same time travel together.
 //!
-//! Whoever comes first goes at once. Whoever comes while that one is on its way waits for it, and all who
-//! wait go together in the next one: their costs are summed up, and what there is room for is shared out in
-//! the order in which they came. Nobody waits for a timer.
+//! Whoever comes first goes at once. Whoever comes while others are on their way waits for one of them to be
+//! back, and all who wait go together in one pipeline; of those under the same limits the costs are summed
+//! up, and what there is room for is shared out in the order in which they came. Nobody waits for a timer.
 //!
-//! Requests under the very same limits (an address held to a quota a second and another an hour, say) go
-//! together. Limits that others share besides are not waited for, so nobody waits in a circle: two exchanges
-//! about one key are then under way at once, and Redis puts them in order.
+//! All go in one lane, in which a few may be on their way at a time, so that Redis has something to do while
+//! the next are gathered. On a Cluster, and for logs and paces, each group of limits has a lane of its own in
+//! which one is on its way at a time: another's server may be away. Nobody waits in a circle, as nobody who
+//! is on his way waits for anybody.
 
 use std::{
     collections::{HashMap, hash_map::Entry},
@@ -18,7 +19,7 @@ use std::{
     time::{Duration, Instant},
 };
 
-use tokio::{runtime::Handle, sync::oneshot, time::sleep};
+use tokio::{runtime::Handle, sync::oneshot, task::yield_now, time::sleep};
 
 use super::{
     Inner,
@@ -29,8 +30,11 @@ use crate::{
     store::{StoreError, StoreErrorKind},
 };
 
-/// The most that travel together.
-const MOST: usize = 1_024;
+/// The most groups that travel together.
+const MOST: usize = 256;
+
+/// How many are on their way at a time in the lane of all.
+const AT_ONCE: usize = 2;
 
 /// The ticket of those who go alone, and whom nobody waits for.
 pub(super) const ALONE: u64 = u64::MAX;
@@ -39,28 +43,40 @@ const SHARDS: usize = 64;
 
 pub(super) type Answer = Result<Decisions, StoreError>;
 
-type Queues = HashMap<(u64, u64), Queue>;
+/// A lane, by the group that it belongs to or as that of all.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub(super) enum LaneOf {
+    All,
+    Group(u64, u64),
+}
 
-/// Those who wait, for each group that somebody is on the way for.
 #[derive(Clone)]
 pub(super) struct Coalescer(Arc<Shared>);
 
 struct Shared {
-    shards: [Mutex<Queues>; SHARDS],
+    shards: [Mutex<HashMap<LaneOf, Lane>>; SHARDS],
     tickets: AtomicU64,
     watched: AtomicBool,
 }
 
-struct Queue {
-    /// Whose it is: who is on the way.
-    ticket: u64,
-    since: Instant,
-    waiting: Vec<Waiting>,
+#[derive(Default)]
+struct Lane {
+    /// Who is on the way, and since when.
+    away: Vec<(u64, Instant)>,
+    /// Where a group waits.
+    places: HashMap<(u64, u64), usize>,
+    waiting: Vec<Together>,
 }
 
-struct Waiting {
-    costs: Costs,
-    callers: u64,
+/// Requests under the same limits.
+pub(super) struct Together {
+    pub(super) group: Arc<Group>,
+    pub(super) callers: Vec<Caller>,
+}
+
+pub(super) struct Caller {
+    pub(super) costs: Costs,
+    pub(super) said: u64,
     since: Instant,
     answer: oneshot::Sender<Answer>,
 }
@@ -75,8 +91,21 @@ pub(super) enum Joined {
 /// Somebody is on the way. Whatever becomes of him, those who wait go next.
 pub(super) struct OnTheWay {
     pub(super) inner: Arc<Inner>,
-    pub(super) group: Arc<Group>,
+    pub(super) lane: LaneOf,
     pub(super) ticket: u64,
+}
+
+impl LaneOf {
+    pub(super) fn group(group: Identity) -> Self {
+        Self::Group(group.first, group.second)
+    }
+
+    fn at_once(self) -> usize {
+        match self {
+            Self::All => AT_ONCE,
+            Self::Group(..) => 1,
+        }
+    }
 }
 
 impl Default for Coalescer {
@@ -90,54 +119,76 @@ impl Default for Coalescer {
 }
 
 impl Coalescer {
-    pub(super) fn join(&self, group: Identity, costs: Costs, callers: u64) -> Joined {
-        match self.shard(group).entry((group.first, group.second)) {
-            Entry::Vacant(first) => {
-                let ticket = self.0.tickets.fetch_add(1, Ordering::Relaxed);
-                first.insert(Queue {
-                    ticket,
-                    since: Instant::now(),
-                    waiting: Vec::new(),
+    /// Goes at once, or waits with others.
+    pub(super) fn join(
+        &self,
+        lane: LaneOf,
+        id: Identity,
+        group: impl FnOnce() -> Group,
+        costs: Costs,
+        said: u64,
+    ) -> Joined {
+        let since = Instant::now();
+        let mut lanes = self.lanes(lane);
+        let at = lanes.entry(lane).or_default();
+        if at.away.len() < lane.at_once() && at.waiting.is_empty() {
+            let ticket = self.0.tickets.fetch_add(1, Ordering::Relaxed);
+            at.away.push((ticket, since));
+            return Joined::First(ticket);
+        }
+        let (answer, waits) = oneshot::channel();
+        let caller = Caller {
+            costs,
+            said,
+            since,
+            answer,
+        };
+        match at.places.entry((id.first, id.second)) {
+            Entry::Occupied(place) => at.waiting[*place.get()].callers.push(caller),
+            Entry::Vacant(place) => {
+                place.insert(at.waiting.len());
+                at.waiting.push(Together {
+                    group: Arc::new(group()),
+                    callers: vec![caller],
                 });
-                Joined::First(ticket)
-            }
-            Entry::Occupied(mut others) => {
-                let (answer, waits) = oneshot::channel();
-                others.get_mut().waiting.push(Waiting {
-                    costs,
-                    callers,
-                    since: Instant::now(),
-                    answer,
-                });
-                Joined::Waits(waits)
             }
         }
+        Joined::Waits(waits)
     }
 
     #[allow(clippy::cast_possible_truncation, reason = "any bits do")]
-    fn shard(&self, group: Identity) -> MutexGuard<'_, Queues> {
-        let shard = &self.0.shards[(group.spread() >> 32) as usize % SHARDS];
+    fn lanes(&self, lane: LaneOf) -> MutexGuard<'_, HashMap<LaneOf, Lane>> {
+        let shard = match lane {
+            LaneOf::All => 0,
+            LaneOf::Group(first, second) => Identity { first, second }.spread() as usize % SHARDS,
+        };
+        let shard = &self.0.shards[shard];
         shard.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// Those who wait; if nobody does, nobody is on the way any more.
-    fn next(&self, group: Identity, ticket: u64) -> Vec<Waiting> {
-        let mut queues = self.shard(group);
-        let Entry::Occupied(mut queue) = queues.entry((group.first, group.second)) else {
+    /// Those who wait; if nobody does, whoever has this ticket is on the way no more.
+    fn next(&self, of: LaneOf, ticket: u64) -> Vec<Together> {
+        let mut lanes = self.lanes(of);
+        let Entry::Occupied(mut entry) = lanes.entry(of) else {
             return Vec::new();
         };
-        if queue.get().ticket != ticket {
+        let lane = entry.get_mut();
+        let Some(at) = lane.away.iter().position(|(other, _)| *other == ticket) else {
             return Vec::new();
+        };
+        let mut next = lane.take();
+        for together in &mut next {
+            // Who went away no longer wants to know.
+            together.callers.retain(|caller| !caller.answer.is_closed());
         }
-        let waiting = &mut queue.get_mut().waiting;
-        let rest = waiting.split_off(waiting.len().min(MOST));
-        let mut next = mem::replace(waiting, rest);
-        // Who went away no longer wants to know.
-        next.retain(|waiting| !waiting.answer.is_closed());
+        next.retain(|together| !together.callers.is_empty());
         if next.is_empty() {
-            queue.remove();
+            lane.away.swap_remove(at);
+            if lane.away.is_empty() && of != LaneOf::All {
+                entry.remove();
+            }
         } else {
-            queue.get_mut().since = Instant::now();
+            lane.away[at].1 = Instant::now();
         }
         next
     }
@@ -162,6 +213,45 @@ impl Coalescer {
     }
 }
 
+impl Lane {
+    /// The first of those who wait, in the order in which they came.
+    fn take(&mut self) -> Vec<Together> {
+        if self.waiting.len() <= MOST {
+            self.places.clear();
+            return mem::take(&mut self.waiting);
+        }
+        let rest = self.waiting.split_off(MOST);
+        let next = mem::replace(&mut self.waiting, rest);
+        self.find_places();
+        next
+    }
+
+    fn find_places(&mut self) {
+        let ids = self.waiting.iter().map(|together| together.group.id);
+        let places = ids.enumerate().map(|(at, id)| ((id.first, id.second), at));
+        self.places = places.collect();
+    }
+
+    /// Answers those who have waited too long, and lets others go in place of those who stand still.
+    fn sweep(&mut self, deadline: Duration) {
+        let late = |since: Instant| since.elapsed() >= deadline;
+        let mut over = false;
+        for together in &mut self.waiting {
+            let until = together.callers.partition_point(|one| late(one.since));
+            for caller in together.callers.drain(..until) {
+                over = true;
+                let timeout = StoreError::new(StoreErrorKind::Timeout);
+                let _ = caller.answer.send(Err(timeout));
+            }
+        }
+        if over {
+            self.waiting.retain(|together| !together.callers.is_empty());
+            self.find_places();
+            self.away.retain(|(_, since)| !late(*since));
+        }
+    }
+}
+
 /// The watch, over when it ends in whichever way.
 struct Watching(Arc<Shared>);
 
@@ -172,21 +262,15 @@ impl Drop for Watching {
 }
 
 impl Shared {
-    /// Answers those who have waited too long, and says whether anybody still waits.
+    /// Says whether anybody still waits.
     fn sweep(&self, deadline: Duration) -> bool {
         let mut waits = false;
         for shard in &self.shards {
-            let mut queues = shard.lock().unwrap_or_else(PoisonError::into_inner);
-            queues.retain(|_, queue| {
-                let late = |since: Instant| since.elapsed() >= deadline;
-                // In the order in which they came.
-                let over = queue.waiting.partition_point(|waiting| late(waiting.since));
-                for waiting in queue.waiting.drain(..over) {
-                    let timeout = StoreError::new(StoreErrorKind::Timeout);
-                    let _ = waiting.answer.send(Err(timeout));
-                }
-                waits |= !queue.waiting.is_empty();
-                over == 0 || !late(queue.since)
+            let mut lanes = shard.lock().unwrap_or_else(PoisonError::into_inner);
+            lanes.retain(|_, lane| {
+                lane.sweep(deadline);
+                waits |= !lane.waiting.is_empty();
+                !lane.waiting.is_empty() || !lane.away.is_empty()
             });
         }
         waits
@@ -196,7 +280,7 @@ impl Shared {
 impl OnTheWay {
     /// Lets those who wait go next, if any do.
     fn go_on(&self) {
-        let next = self.inner.coalescer.next(self.group.id, self.ticket);
+        let next = self.inner.coalescer.next(self.lane, self.ticket);
         if next.is_empty() {
             return;
         }
@@ -204,41 +288,63 @@ impl OnTheWay {
         if let Ok(runtime) = Handle::try_current() {
             let on_the_way = Self {
                 inner: Arc::clone(&self.inner),
-                group: Arc::clone(&self.group),
+                lane: self.lane,
                 ticket: self.ticket,
             };
             runtime.spawn(on_the_way.drive(next));
         } else {
-            self.inner.coalescer.next(self.group.id, self.ticket);
+            self.inner.coalescer.next(self.lane, self.ticket);
         }
     }
 
     /// Takes those who wait, and those who come meanwhile, until nobody waits.
-    async fn drive(self, mut waiting: Vec<Waiting>) {
+    async fn drive(self, mut waiting: Vec<Together>) {
         while !waiting.is_empty() {
-            let costs: Vec<_> = waiting.iter().map(|one| one.costs.as_slice()).collect();
-            let callers = waiting.iter().map(|one| one.callers).max().unwrap_or(0);
-            let waited = waiting.iter().map(|one| one.since.elapsed()).max();
-            let left = self
-                .inner
-                .deadline
-                .saturating_sub(waited.unwrap_or_default());
-            let answer = self.inner.ask(&self.group, &costs, callers, left).await;
-            drop(costs);
-            match answer {
-                Ok(decisions) => {
-                    for (one, decisions) in waiting.into_iter().zip(decisions) {
-                        let _ = one.answer.send(Ok(decisions));
-                    }
-                }
-                Err(error) => {
-                    for one in waiting {
-                        let _ = one.answer.send(Err(error.clone()));
-                    }
+            let answers = self.inner.ask(&waiting).await;
+            for (together, answer) in waiting.into_iter().zip(answers) {
+                together.answer(answer);
+            }
+            // Those who were answered may well ask again.
+            yield_now().await;
+            waiting = self.inner.coalescer.next(self.lane, self.ticket);
+        }
+    }
+}
+
+impl Together {
+    fn answer(self, answer: Result<Vec<Decisions>, StoreError>) {
+        match answer {
+            Ok(decisions) => {
+                for (caller, decisions) in self.callers.into_iter().zip(decisions) {
+                    let _ = caller.answer.send(Ok(decisions));
                 }
             }
-            waiting = self.inner.coalescer.next(self.group.id, self.ticket);
+            Err(error) => {
+                for caller in self.callers {
+                    let _ = caller.answer.send(Err(error.clone()));
+                }
+            }
         }
+    }
+
+    /// One request alone, which hears its answer itself.
+    pub(super) fn alone(group: Group, costs: Costs, said: u64) -> Self {
+        let (answer, _) = oneshot::channel();
+        Self {
+            group: Arc::new(group),
+            callers: vec![Caller {
+                costs,
+                said,
+                since: Instant::now(),
+                answer,
+            }],
+        }
+    }
+
+    /// How long the first of them has waited.
+    pub(super) fn waited(&self) -> Duration {
+        let since = self.callers.first().map(|caller| caller.since.elapsed());
+        since.unwrap_or_default()
     }
 }
 

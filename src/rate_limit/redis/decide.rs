@@ -73,20 +73,37 @@ pub(super) struct Deciding<'g> {
     pub(super) begun: Vec<bool>,
 }
 
+impl<'g> Deciding<'g> {
+    /// Before anything was seen.
+    pub(super) fn new(group: &'g Group, times: Vec<Times>) -> Self {
+        let limits = group.limits.len();
+        Self {
+            group,
+            times,
+            seen: Vec::with_capacity(limits),
+            admitted: vec![0; limits],
+            begun: vec![false; limits],
+        }
+    }
+}
+
 impl Deciding<'_> {
     /// Decides about a request as memory does: each limit is looked at by itself, then all are counted or
     /// none.
     pub(super) fn decide(&mut self, costs: &[u32]) -> Decisions {
         let group = self.group;
         let limit = |at: usize| &group.limits[at];
-        if let (&[at], &[cost]) = (&group.hits[..], costs) {
+        if let (&[cost], at) = (costs, 0) {
             let decision = self.seen[at].look(&limit(at).quota, cost, &self.times[at]);
             if decision.allowed {
                 self.take(at, cost);
             }
             return Decisions::one(decision);
         }
-        let hits = || group.hits.iter().copied().zip(costs.iter().copied());
+        let hits = || {
+            let hits = costs.iter().enumerate();
+            hits.map(|(hit, cost)| (group.under(hit), *cost))
+        };
         let mut decisions = collect(hits().map(|(at, cost)| self.look(at, cost)));
         if decisions.allowed() {
             let before = (self.seen.clone(), self.admitted.clone());

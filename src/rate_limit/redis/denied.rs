@@ -58,6 +58,11 @@ impl Default for Denied {
 }
 
 impl Denied {
+    /// Whether nothing was ever remembered.
+    pub(super) fn is_empty(&self) -> bool {
+        !self.0.remembered.load(Ordering::Acquire)
+    }
+
     /// How often the counts of a limit have been changed by this process.
     pub(super) fn change(&self, id: Identity) -> u32 {
         self.at(id).load(Ordering::Acquire)
@@ -120,9 +125,6 @@ impl Denied {
         time: &ServerTime,
         now: Now,
     ) -> Option<Decisions> {
-        if !self.0.remembered.load(Ordering::Acquire) {
-            return None;
-        }
         let place = self.place(group);
         let mut ways = place.lock().unwrap_or_else(PoisonError::into_inner);
         let way = ways

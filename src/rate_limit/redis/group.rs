@@ -1,7 +1,5 @@
 //! [`Group`]: the limits that are decided about together, named in Redis.
 
-use std::fmt::Write;
-
 use base64::{Engine, engine::general_purpose::URL_SAFE_NO_PAD};
 
 use super::wire::{self, Shape};
@@ -31,8 +29,8 @@ pub(super) struct Group {
     /// Of them all, in their order.
     pub(super) id: Identity,
     pub(super) limits: Vec<Limit>,
-    /// Which limit each hit is under: nearly always its own.
-    pub(super) hits: Vec<usize>,
+    /// Which limit each hit is under, if it is not its own.
+    under: Option<Vec<usize>>,
 }
 
 /// What each hit of a request costs.
@@ -86,6 +84,13 @@ impl Group {
         store: &RedisStore,
         hits: &[Hit<'_>],
     ) -> Self {
+        if let [one] = hits {
+            return Self {
+                id,
+                limits: vec![Limit::of(identities, store, one)],
+                under: None,
+            };
+        }
         let mut limits = Vec::<Limit>::with_capacity(hits.len());
         let under = hits.iter().map(|hit| {
             let id = identity(identities, hit);
@@ -95,16 +100,26 @@ impl Group {
             limits.push(Limit::of(identities, store, hit));
             limits.len() - 1
         });
-        let hits = under.collect();
-        Self { id, limits, hits }
+        let under: Vec<_> = under.collect();
+        let under = (limits.len() < hits.len()).then_some(under);
+        Self { id, limits, under }
+    }
+
+    /// The limit that a hit is under.
+    pub(super) fn under(&self, hit: usize) -> usize {
+        let under = self.under.as_ref();
+        under.and_then(|under| under.get(hit)).map_or(hit, |at| *at)
+    }
+
+    /// Whether each hit is under a limit of its own.
+    pub(super) fn is_plain(&self) -> bool {
+        self.under.is_none()
     }
 }
 
-/// Whether requests may be counted by one exchange: of a log or a pace among several limits, it would have
-/// to be known beforehand whom the others let in.
-pub(super) fn is_shared(hits: &[Hit<'_>]) -> bool {
-    let window = |hit: &Hit<'_>| hit.quota().algorithm() == Algorithm::SlidingWindow;
-    hits.len() == 1 || hits.iter().all(window)
+/// Whether a hit is counted in segments.
+pub(super) fn is_window(hit: &Hit<'_>) -> bool {
+    hit.quota().algorithm() == Algorithm::SlidingWindow
 }
 
 impl Limit {
@@ -122,11 +137,9 @@ impl Limit {
             URL_SAFE_NO_PAD.encode_string(key, &mut text);
             store.key("rate", &[text.as_bytes()])
         };
-        let tag = name.as_str().len();
-        let mut text = String::with_capacity(tag + 32);
-        text.push_str(name.as_str());
-        // Writing into a string cannot fail.
-        let _ = write!(text, "{:x}", hit.quota().fingerprint());
+        let mut text = name.into_string();
+        let tag = text.len();
+        wire::push_number(&mut text, hit.quota().fingerprint());
         Self {
             quota: *hit.quota(),
             id,

@@ -76,7 +76,7 @@ pub(super) struct Now {
 }
 
 impl Now {
-    /// The same for a quota. Whoever counts exactly, or keeps a pace, needs no grace.
+    /// The bounds for a quota.
     pub(super) fn times(self, quota: &Quota) -> Times {
         if self.callers {
             return Times::exactly(self.time);

@@ -12,8 +12,9 @@ use redis::{Pipeline, Value};
 
 use super::{
     Inner,
-    decide::{Deciding, Seen},
-    group::{Group, Limit},
+    coalesce::Together,
+    decide::Deciding,
+    group::Limit,
     time::{Now, Times},
     wire::{Counted, Placed, corrupt, expire_all},
 };
@@ -31,111 +32,153 @@ pub(super) enum Asking {
     State(Vec<u32>),
 }
 
+type Window<'a> = (&'a Limit, &'a Placed, &'a Times);
+
+/// What one group asks.
+struct Asked<'g> {
+    together: &'g Together,
+    times: Vec<Times>,
+    /// The changes of its limits before.
+    changes: Vec<u32>,
+    asking: Vec<Asking>,
+}
+
 /// Nothing is known of what was sent until it is answered.
 struct Sent<'a> {
     inner: &'a Arc<Inner>,
-    group: &'a Group,
-    times: &'a [Times],
+    asked: &'a [Asked<'a>],
     answered: bool,
 }
 
 impl Inner {
-    /// Decides about requests under the same limits, in one exchange, if Redis is there to be asked.
+    /// Decides about requests in one exchange, if Redis is there to be asked. Those of several groups are all
+    /// under windows, on a server that has them all.
     pub(super) async fn ask(
         self: &Arc<Self>,
-        group: &Group,
-        requests: &[&[u32]],
-        callers: u64,
-        left: Duration,
-    ) -> Result<Vec<Decisions>, StoreError> {
-        let names = || group.limits.iter().map(|limit| limit.name.as_str());
-        let asking = self.breaker.ask(names())?;
-        let answer = self.trip(group, requests, callers, left).await;
-        asking.heard(&answer);
-        if answer.is_err() {
+        requests: &[Together],
+    ) -> Vec<Result<Vec<Decisions>, StoreError>> {
+        let names = || {
+            let limits = requests.iter().flat_map(|together| &together.group.limits);
+            limits.map(|limit| limit.name.as_str())
+        };
+        let asking = match self.breaker.ask(names()) {
+            Ok(asking) => asking,
+            Err(error) => return requests.iter().map(|_| Err(error.clone())).collect(),
+        };
+        let answers = match self.trip(requests).await {
+            Ok(answers) => answers,
+            Err(error) => requests.iter().map(|_| Err(error.clone())).collect(),
+        };
+        let failed = answers.iter().find_map(|answer| answer.as_ref().err());
+        let heard = failed.map_or(Ok(()), |error| Err(error.clone()));
+        asking.heard(&heard);
+        if heard.is_err() {
             // Each of them has failed.
-            for _ in 1..requests.len() {
-                self.breaker.ask(names())?.heard(&answer);
+            for _ in requests
+                .iter()
+                .flat_map(|together| &together.callers)
+                .skip(1)
+            {
+                if let Ok(asking) = self.breaker.ask(names()) {
+                    asking.heard(&heard);
+                }
             }
         }
-        answer
+        answers
     }
 
     async fn trip(
         self: &Arc<Self>,
-        group: &Group,
-        requests: &[&[u32]],
-        callers: u64,
-        left: Duration,
-    ) -> Result<Vec<Decisions>, StoreError> {
+        requests: &[Together],
+    ) -> Result<Vec<Result<Vec<Decisions>, StoreError>>, StoreError> {
+        let callers = requests.iter().flat_map(|together| &together.callers);
+        let said = callers.map(|caller| caller.said).max().unwrap_or(0);
+        let waited = requests.iter().map(Together::waited).max();
+        let left = self.deadline.saturating_sub(waited.unwrap_or_default());
         let started = Instant::now();
-        let now = self.now(callers, left).await?;
-        let asked = Instant::now();
-        let left = left.saturating_sub(asked - started);
-        let changes: Vec<_> = group
-            .limits
+        let now = self.now(said, left).await?;
+        let at = Instant::now();
+        let left = left.saturating_sub(at - started);
+        let asked: Vec<_> = requests
             .iter()
-            .map(|limit| self.denied.change(limit.id))
+            .map(|together| self.asked(together, now))
             .collect();
-        let times: Vec<_> = group
-            .limits
-            .iter()
-            .map(|limit| self.time.of_key(now, &limit.quota, limit.id))
-            .collect();
-        let asking = self.asking(group, requests, &times);
         let mut sent = Sent {
             inner: self,
-            group,
-            times: &times,
+            asked: &asked,
             answered: false,
         };
         let call = Call::once().within(left);
-        let counted = self.exchange(group, &asking, now, &times, call).await;
+        let counted = match &asked[..] {
+            [one] => vec![self.exchange(one, now, call).await],
+            _ => self.exchange_all(&asked, now, call).await,
+        };
         sent.answered = true;
         drop(sent);
-        let took = asked.elapsed();
-        let mut error = None;
-        if took > left {
-            // This process stood still: meanwhile windows may have begun that others know of.
-            error = Some(StoreError::new(StoreErrorKind::Timeout));
+        let took = at.elapsed();
+        let mut answers = Vec::with_capacity(asked.len());
+        for (asked, counted) in asked.into_iter().zip(counted) {
+            // A process that stood still does not know which windows have begun meanwhile.
+            let late = (took > left).then(|| StoreError::new(StoreErrorKind::Timeout));
+            answers.push(self.answer(asked, counted, late, now, took).await);
         }
-        let counted: Vec<_> = counted
+        Ok(answers)
+    }
+
+    fn asked<'g>(&self, together: &'g Together, now: Now) -> Asked<'g> {
+        let limits = &together.group.limits;
+        let change = |limit: &Limit| self.denied.change(limit.id);
+        let time = |limit: &Limit| self.time.of_key(now, &limit.quota, limit.id);
+        let times: Vec<_> = limits.iter().map(time).collect();
+        Asked {
+            changes: limits.iter().map(change).collect(),
+            asking: self.asking(together, &times),
+            together,
+            times,
+        }
+    }
+
+    /// Decides about the requests of a group, from what was read of its limits.
+    async fn answer(
+        self: &Arc<Self>,
+        asked: Asked<'_>,
+        counted: Vec<Result<Counted, StoreError>>,
+        mut error: Option<StoreError>,
+        now: Now,
+        took: Duration,
+    ) -> Result<Vec<Decisions>, StoreError> {
+        let Asked {
+            together: Together { group, callers },
+            times,
+            changes,
+            asking,
+        } = asked;
+        let limits = group.limits.iter().zip(&asking);
+        let mut counted: Vec<_> = counted
             .into_iter()
-            .zip(&group.limits)
-            .zip(&asking)
-            .map(|((counted, limit), asking)| {
-                counted
-                    .inspect(|_| self.remember(limit, asking))
-                    .map_err(|failed| {
-                        self.forget(limit, asking);
-                        error = Some(failed);
-                    })
-                    .ok()
+            .zip(limits)
+            .map(|(counted, (limit, asking))| match counted {
+                Ok(counted) => {
+                    self.remember(limit, asking);
+                    Some(counted)
+                }
+                Err(failed) => {
+                    self.forget(limit, asking);
+                    error = Some(failed);
+                    None
+                }
             })
             .collect();
-        let mut deciding = Deciding {
-            group,
-            seen: Vec::with_capacity(group.limits.len()),
-            admitted: vec![0; group.limits.len()],
-            begun: vec![false; group.limits.len()],
-            times,
-        };
+        let mut deciding = Deciding::new(group, times);
         let mut decisions = Vec::new();
         if error.is_none() {
-            let seen = counted
-                .iter()
-                .flatten()
-                .map(|counted| match counted.blocked {
-                    Some(until) => Seen::Blocked(until),
-                    None => counted.seen.clone(),
-                });
+            let seen = counted.iter_mut().flatten().map(Counted::take_seen);
             deciding.seen.extend(seen);
-            decisions.extend(requests.iter().map(|costs| deciding.decide(costs)));
+            let costs = callers.iter().map(|caller| caller.costs.as_slice());
+            decisions.extend(costs.map(|costs| deciding.decide(costs)));
             let taken = counted.iter().flatten().map(|counted| counted.taken);
-            if taken
-                .zip(&deciding.admitted)
-                .any(|(taken, admitted)| taken < *admitted)
-            {
+            let mut pairs = taken.zip(&deciding.admitted);
+            if pairs.any(|(taken, admitted)| taken < *admitted) {
                 error = Some(corrupt());
             }
         }
@@ -143,7 +186,13 @@ impl Inner {
             deciding.admitted.fill(0);
         }
         self.settle(&deciding, &asking, &counted, now, took);
-        self.repair(group, &asking, &counted, now).await;
+        if counted
+            .iter()
+            .flatten()
+            .any(|counted| !counted.short.is_empty())
+        {
+            self.repair(group, &asking, &counted, now).await;
+        }
         if let Some(error) = error {
             return Err(error);
         }
@@ -152,19 +201,18 @@ impl Inner {
     }
 
     /// What is to be asked, so that all requests can be decided about that might be let in.
-    fn asking(&self, group: &Group, requests: &[&[u32]], times: &[Times]) -> Vec<Asking> {
-        let hopeful = |costs: &&&[u32]| {
-            let most = |at: &usize| group.limits[*at].quota.burst_size();
-            group
-                .hits
-                .iter()
-                .zip(costs.iter())
-                .all(|(at, cost)| *cost <= most(at))
+    fn asking(&self, together: &Together, times: &[Times]) -> Vec<Asking> {
+        let Together { group, callers } = together;
+        let hopeful = |costs: &&[u32]| {
+            let most = |hit: usize| group.limits[group.under(hit)].quota.burst_size();
+            let mut hits = costs.iter().enumerate();
+            hits.all(|(hit, cost)| *cost <= most(hit))
         };
         let costs_of = |at: usize| {
-            requests.iter().filter(hopeful).flat_map(move |costs| {
-                let hits = group.hits.iter().zip(costs.iter());
-                let under = hits.filter(move |(limit, cost)| **limit == at && **cost > 0);
+            let requests = callers.iter().map(|caller| caller.costs.as_slice());
+            requests.filter(hopeful).flat_map(move |costs| {
+                let hits = costs.iter().enumerate();
+                let under = hits.filter(move |(hit, cost)| group.under(*hit) == at && **cost > 0);
                 under.map(|(_, cost)| *cost)
             })
         };
@@ -186,16 +234,15 @@ impl Inner {
     /// Sends everything at once, and reads what was counted of each limit.
     async fn exchange(
         &self,
-        group: &Group,
-        asking: &[Asking],
+        asked: &Asked<'_>,
         now: Now,
-        times: &[Times],
         call: Call,
     ) -> Vec<Result<Counted, StoreError>> {
+        let limits = &asked.together.group.limits;
         let mut trips = Vec::<Vec<usize>>::new();
-        for (at, limit) in group.limits.iter().enumerate() {
+        for (at, limit) in limits.iter().enumerate() {
             let together = |trip: &&mut Vec<usize>| {
-                let other = &group.limits[trip[0]];
+                let other = &limits[trip[0]];
                 let near = !self.store.is_cluster() || other.tag() == limit.tag();
                 limit.is_window() && other.is_window() && near
             };
@@ -204,7 +251,7 @@ impl Inner {
                 None => trips.push(vec![at]),
             }
         }
-        let ask = |trip: Vec<usize>| self.one_trip(group, asking, now, times, trip, call);
+        let ask = |trip: Vec<usize>| self.one_trip(asked, now, trip, call);
         if trips.len() == 1 {
             let trip = trips.pop().unwrap_or_default();
             let answers = ask(trip).await;
@@ -213,42 +260,80 @@ impl Inner {
         let trips = trips
             .into_iter()
             .map(|trip| Box::pin(ask(trip)) as Boxed<'_, _>);
-        let mut answers: Vec<_> = all(trips.collect()).await.into_iter().flatten().collect();
+        let answers = all(trips.collect()).await;
+        let mut answers: Vec<_> = answers.into_iter().flatten().collect();
         answers.sort_unstable_by_key(|(at, _)| *at);
         answers.into_iter().map(|(_, answer)| answer).collect()
     }
 
     async fn one_trip(
         &self,
-        group: &Group,
-        asking: &[Asking],
+        asked: &Asked<'_>,
         now: Now,
-        times: &[Times],
         trip: Vec<usize>,
         call: Call,
     ) -> Vec<(usize, Result<Counted, StoreError>)> {
+        let Asked {
+            together,
+            times,
+            asking,
+            ..
+        } = asked;
+        let limits = &together.group.limits;
         if let ([at], Asking::State(costs)) = (&trip[..], &asking[trip[0]]) {
-            let taken = self.take(&group.limits[*at], costs, true, &times[*at], call);
+            let taken = self.take(&limits[*at], costs, true, &times[*at], call);
             return vec![(*at, taken.await)];
         }
-        let mut pipeline = Pipeline::with_capacity(trip.len() * 4);
-        let windows = || {
-            trip.iter().filter_map(|at| match &asking[*at] {
-                Asking::Window(placed) => Some((*at, placed)),
+        let windows = trip.iter().filter_map(|at| match &asking[*at] {
+            Asking::Window(placed) => Some((&limits[*at], placed, &times[*at])),
+            Asking::State(_) => None,
+        });
+        let windows: Vec<Window<'_>> = windows.collect();
+        let answers = self.one_pipeline(&windows, now, call).await;
+        trip.iter().copied().zip(answers).collect()
+    }
+
+    /// Sends what all groups ask, and reads what was counted of the limits of each.
+    async fn exchange_all(
+        &self,
+        asked: &[Asked<'_>],
+        now: Now,
+        call: Call,
+    ) -> Vec<Vec<Result<Counted, StoreError>>> {
+        let windows = asked.iter().flat_map(|asked| {
+            let limits = asked.together.group.limits.iter();
+            let limits = limits.zip(&asked.asking).zip(&asked.times);
+            limits.filter_map(|((limit, asking), times)| match asking {
+                Asking::Window(placed) => Some((limit, placed, times)),
                 Asking::State(_) => None,
             })
-        };
-        for (at, placed) in windows() {
-            placed.write(&group.limits[at], now, &mut pipeline);
+        });
+        let windows: Vec<Window<'_>> = windows.collect();
+        let answers = self.one_pipeline(&windows, now, call).await;
+        let mut answers = answers.into_iter();
+        let of = |asked: &Asked<'_>| answers.by_ref().take(asked.asking.len()).collect();
+        asked.iter().map(of).collect()
+    }
+
+    async fn one_pipeline(
+        &self,
+        windows: &[Window<'_>],
+        now: Now,
+        call: Call,
+    ) -> Vec<Result<Counted, StoreError>> {
+        let mut pipeline = Pipeline::with_capacity(2 * windows.len());
+        for (limit, placed, _) in windows {
+            placed.write(limit, now, &mut pipeline);
         }
         match self.store.pipeline::<Vec<Value>>(&pipeline, call).await {
             Ok(answers) => {
                 let mut answers = answers.into_iter();
-                let read =
-                    |(at, placed): (usize, &Placed)| (at, placed.read(&times[at], &mut answers));
-                windows().map(read).collect()
+                let windows = windows.iter();
+                windows
+                    .map(|(_, placed, times)| placed.read(times, &mut answers))
+                    .collect()
             }
-            Err(error) => windows().map(|(at, _)| (at, Err(error.clone()))).collect(),
+            Err(error) => windows.iter().map(|_| Err(error.clone())).collect(),
         }
     }
 
@@ -274,9 +359,14 @@ impl Drop for Sent<'_> {
             return;
         }
         // The caller went away. If the key had been deleted meanwhile, it is new, and nobody reads that.
-        for (limit, times) in self.group.limits.iter().zip(self.times) {
-            if limit.is_window() {
-                self.inner.send_behind(expire_all(limit, times));
+        for Asked {
+            together, times, ..
+        } in self.asked
+        {
+            for (limit, times) in together.group.limits.iter().zip(times) {
+                if limit.is_window() {
+                    self.inner.send_behind(expire_all(limit, times));
+                }
             }
         }
     }

@@ -16,7 +16,7 @@ pub(crate) struct Key(String);
 impl Key {
     pub(super) fn new(prefix: &str, domain: &str, parts: &[&[u8]]) -> Self {
         let bytes: usize = parts.iter().map(|part| part.len() + 1).sum();
-        let mut key = String::with_capacity(prefix.len() + domain.len() + bytes + 16);
+        let mut key = String::with_capacity(prefix.len() + domain.len() + bytes + 24);
         key.push_str(prefix);
         key.push_str(domain);
         key.push_str(":{");
@@ -44,6 +44,12 @@ impl Key {
         key.push_str(&self.0);
         key.push_str(suffix);
         Self(key)
+    }
+
+    /// The name, for those that append to it.
+    #[allow(dead_code, reason = "for those that write arguments themselves")]
+    pub(crate) fn into_string(self) -> String {
+        self.0
     }
 
     #[allow(dead_code, reason = "for those that write arguments themselves")]
