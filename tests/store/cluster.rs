@@ -11,6 +11,7 @@ use portcullis::{
 };
 
 use crate::{
+    patient,
     redis::{RedisCluster, RedisServer, eventually_async},
     replay::{self, KEEP, answer, now},
 };
@@ -19,7 +20,7 @@ use crate::{
 async fn keeps_its_promises_and_survives_a_master() {
     let mut cluster = RedisCluster::start();
     let urls = cluster.urls();
-    let store = RedisStore::cluster(urls[..1].iter().map(String::as_str)).unwrap();
+    let store = patient(RedisStore::cluster(urls[..1].iter().map(String::as_str)).unwrap());
     store.ping().await.unwrap();
     replay::keeps_its_promises(Arc::new(store.clone()), "cluster").await;
     // The suite's keys lie on several masters.
@@ -62,7 +63,7 @@ async fn keeps_its_promises_and_survives_a_master() {
 async fn a_paused_master_costs_its_own_slots_their_deadline_and_the_others_nothing() {
     let cluster = RedisCluster::start();
     let urls = cluster.urls();
-    let store = RedisStore::cluster(urls.iter().map(String::as_str)).unwrap();
+    let store = patient(RedisStore::cluster(urls.iter().map(String::as_str)).unwrap());
     store.ping().await.unwrap();
     let deadline = Duration::from_millis(100);
     let hasty = store.clone().deadline(deadline).unwrap();

@@ -94,7 +94,7 @@ async fn a_missing_permission_is_refused() {
         "+@connection",
     ]);
     let url = format!("redis://reader:secret@127.0.0.1:{}", server.port());
-    let store = patient(&url);
+    let store = patient(RedisStore::new(&url).unwrap());
     store.ping().await.unwrap();
     assert_eq!(consume(&store, b"key").await, Err(StoreErrorKind::Refused));
 }
@@ -102,7 +102,7 @@ async fn a_missing_permission_is_refused() {
 #[tokio::test]
 async fn a_server_without_room_is_full() {
     let server = RedisServer::start();
-    let store = patient(&server.url());
+    let store = patient(RedisStore::new(&server.url()).unwrap());
     assert_eq!(consume(&store, b"before").await, Ok(true));
     server.command(&["CONFIG", "SET", "maxmemory", "1"]);
     assert_eq!(consume(&store, b"key").await, Err(StoreErrorKind::Full));
@@ -114,14 +114,14 @@ async fn a_server_without_room_is_full() {
 async fn another_type_under_the_key_is_corrupt() {
     let server = RedisServer::start();
     server.command(&["LPUSH", "replay:{key}", "not a text"]);
-    let store = patient(&server.url());
+    let store = patient(RedisStore::new(&server.url()).unwrap());
     assert_eq!(consume(&store, b"key").await, Err(StoreErrorKind::Corrupt));
 }
 
 #[tokio::test]
 async fn a_server_that_was_restarted_is_found_again_by_the_first_command() {
     let mut server = RedisServer::start();
-    let store = patient(&server.url());
+    let store = patient(RedisStore::new(&server.url()).unwrap());
     for round in 0..3_u8 {
         assert_eq!(consume(&store, &[round]).await, Ok(true));
         server.restart();
@@ -133,7 +133,7 @@ async fn a_server_that_was_restarted_is_found_again_by_the_first_command() {
 #[tokio::test]
 async fn a_killed_connection_costs_no_command() {
     let server = RedisServer::start();
-    let store = patient(&server.url());
+    let store = patient(RedisStore::new(&server.url()).unwrap());
     for round in 0..20_u8 {
         assert_eq!(consume(&store, &[round]).await, Ok(true));
         server.command(&["CLIENT", "KILL", "TYPE", "normal", "SKIPME", "yes"]);
@@ -144,7 +144,7 @@ async fn a_killed_connection_costs_no_command() {
 #[tokio::test]
 async fn flushed_scripts_are_sent_again() {
     let server = RedisServer::start();
-    let store = patient(&server.url());
+    let store = patient(RedisStore::new(&server.url()).unwrap());
     for round in 0..5_u8 {
         assert_eq!(consume(&store, &[round]).await, Ok(true));
         server.command(&["SCRIPT", "FLUSH"]);
@@ -157,7 +157,7 @@ async fn flushed_scripts_are_sent_again() {
 async fn a_paused_server_is_a_timeout_at_the_deadline_and_goes_on_afterwards() {
     let server = RedisServer::start();
     let deadline = Duration::from_millis(50);
-    let store = patient(&server.url());
+    let store = patient(RedisStore::new(&server.url()).unwrap());
     assert_eq!(consume(&store, b"before").await, Ok(true));
     let hasty = store.clone().deadline(deadline).unwrap();
     server.pause();
@@ -180,7 +180,7 @@ async fn a_paused_server_is_a_timeout_at_the_deadline_and_goes_on_afterwards() {
 #[tokio::test]
 async fn a_connection_that_has_died_without_a_word_is_given_up() {
     let server = RedisServer::start();
-    let patient = patient(&server.url());
+    let patient = patient(RedisStore::new(&server.url()).unwrap());
     patient.ping().await.unwrap();
     let store = patient.clone().deadline(Duration::from_millis(20));
     let store = store.unwrap();
@@ -200,7 +200,7 @@ async fn a_connection_that_has_died_without_a_word_is_given_up() {
 #[tokio::test]
 async fn a_caller_that_gives_up_takes_nothing_from_the_others() {
     let server = RedisServer::start();
-    let store = patient(&server.url());
+    let store = patient(RedisStore::new(&server.url()).unwrap());
     // The first starts to connect, and is dropped meanwhile.
     let first = tokio::spawn({
         let store = store.clone();
@@ -214,7 +214,7 @@ async fn a_caller_that_gives_up_takes_nothing_from_the_others() {
 #[test]
 fn a_runtime_that_ends_takes_only_its_connection() {
     let server = RedisServer::start();
-    let store = patient(&server.url());
+    let store = patient(RedisStore::new(&server.url()).unwrap());
     for round in 0..3_u8 {
         let runtime = tokio::runtime::Builder::new_current_thread()
             .enable_all()

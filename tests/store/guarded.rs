@@ -9,6 +9,7 @@ use portcullis::{
 };
 
 use crate::{
+    patient,
     redis::{RedisCluster, RedisSentinels, RedisServer, Tls, eventually_async},
     replay::{self, KEEP, answer, now},
 };
@@ -21,13 +22,19 @@ const OF_SENTINELS: &str = "password-of-the-sentinels";
 
 fn with(tls: &Tls, store: RedisStore) -> RedisStore {
     let ours = RedisCertificates::new().root(tls.root());
-    let store = store.certificates(&ours).unwrap();
+    let store = patient(store).certificates(&ours).unwrap();
     store.key_prefix("myapp:").unwrap()
 }
 
 async fn is_refused(store: RedisStore, kind: StoreErrorKind) {
-    let error = answer(store.consume(b"key", now(), KEEP)).await;
-    assert_eq!(error.unwrap_err().kind(), kind);
+    let refused = eventually_async("it says why it refuses", async || {
+        let error = answer(store.consume(b"key", now(), KEEP)).await;
+        let found = error.unwrap_err().kind();
+        // On a busy machine it takes long to shake hands, which says nothing.
+        let is_late = [StoreErrorKind::Timeout, StoreErrorKind::Unreachable].contains(&found);
+        (found == kind || !is_late).then_some(found)
+    });
+    assert_eq!(refused.await, kind);
 }
 
 #[tokio::test]
@@ -43,7 +50,7 @@ async fn a_node_takes_a_user_over_tls() {
     is_refused(with(&tls, at("app:wrong")), StoreErrorKind::Refused).await;
     is_refused(with(&tls, at(":wrong")), StoreErrorKind::Refused).await;
     // Nobody has signed this server's certificate that the operating system knows.
-    is_refused(at("app:app-password"), StoreErrorKind::Unreachable).await;
+    is_refused(patient(at("app:app-password")), StoreErrorKind::Unreachable).await;
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 4)]
@@ -60,7 +67,7 @@ async fn a_cluster_takes_a_user_over_tls_also_when_a_master_dies() {
     // The Cluster's client does not say why it could not connect.
     let wrong = with(&tls, at("app:wrong"));
     is_refused(wrong, StoreErrorKind::Unreachable).await;
-    is_refused(at("app:app-password"), StoreErrorKind::Unreachable).await;
+    is_refused(patient(at("app:app-password")), StoreErrorKind::Unreachable).await;
 
     let dying = cluster.master_of("myapp:replay:{after}");
     cluster.kill(dying);

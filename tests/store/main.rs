@@ -28,7 +28,6 @@ mod urls;
 
 /// A store that has time for all that a machine is busy with besides.
 #[cfg(feature = "redis")]
-fn patient(url: &str) -> portcullis::store::RedisStore {
-    let store = portcullis::store::RedisStore::new(url).unwrap();
+fn patient(store: portcullis::store::RedisStore) -> portcullis::store::RedisStore {
     store.deadline(std::time::Duration::from_secs(20)).unwrap()
 }

@@ -8,6 +8,7 @@ use portcullis::{
 };
 
 use crate::{
+    patient,
     redis::{RedisSentinels, eventually_async},
     replay::{self, KEEP, answer, now},
 };
@@ -17,7 +18,7 @@ async fn keeps_its_promises_and_follows_the_master() {
     let mut set = RedisSentinels::start();
     let urls = set.urls();
     let sentinels = RedisSentinel::new(urls.iter().map(String::as_str), RedisSentinels::MASTER);
-    let store = RedisStore::sentinel(&sentinels.database(1)).unwrap();
+    let store = patient(RedisStore::sentinel(&sentinels.database(1)).unwrap());
     replay::keeps_its_promises(Arc::new(store.clone()), "sentinel").await;
 
     set.fail_over();
@@ -33,7 +34,7 @@ async fn keeps_its_promises_and_follows_the_master() {
         urls.iter().map(String::as_str),
         RedisSentinels::MASTER,
     ));
-    store.unwrap().ping().await.unwrap();
+    patient(store.unwrap()).ping().await.unwrap();
 
     let unknown = RedisSentinel::new(urls.iter().map(String::as_str), "nobody");
     let error = RedisStore::sentinel(&unknown).unwrap().ping().await;
@@ -45,9 +46,9 @@ async fn a_master_that_hangs_is_left_for_the_new_one() {
     let set = RedisSentinels::start();
     let urls = set.urls();
     let sentinels = RedisSentinel::new(urls.iter().map(String::as_str), RedisSentinels::MASTER);
-    let store = RedisStore::sentinel(&sentinels).unwrap();
-    let store = store.deadline(Duration::from_millis(200)).unwrap();
+    let store = patient(RedisStore::sentinel(&sentinels).unwrap());
     store.ping().await.unwrap();
+    let store = store.deadline(Duration::from_millis(200)).unwrap();
     // Its connections stay open, so nothing says that it is gone but its silence.
     set.watch_closely();
     set.nodes[0].pause();

@@ -16,7 +16,7 @@ use crate::{
 #[tokio::test(flavor = "multi_thread", worker_threads = 4)]
 async fn keeps_its_promises_and_every_key_expires() {
     let server = RedisServer::start();
-    let store = patient(&server.url());
+    let store = patient(RedisStore::new(&server.url()).unwrap());
     let store = store.key_prefix("myapp:").unwrap();
     replay::keeps_its_promises(Arc::new(store), "single").await;
     server.assert_every_key_expires();
@@ -31,7 +31,7 @@ async fn keeps_its_promises_and_every_key_expires() {
 #[tokio::test]
 async fn claims_and_used_values_are_kept_for_as_long_as_was_said() {
     let server = RedisServer::start();
-    let store = patient(&server.url());
+    let store = patient(RedisStore::new(&server.url()).unwrap());
     let ours = token();
     let left = || {
         let keys = server.keys();
@@ -62,7 +62,7 @@ async fn claims_and_used_values_are_kept_for_as_long_as_was_said() {
 #[tokio::test]
 async fn a_claim_that_has_run_out_is_free_and_its_late_holder_frees_nothing() {
     let server = RedisServer::start();
-    let store = patient(&server.url());
+    let store = patient(RedisStore::new(&server.url()).unwrap());
     let (late, other) = (token(), token());
     answer(store.claim(b"key", &late, now(), LEASE))
         .await
@@ -80,7 +80,7 @@ async fn a_claim_that_has_run_out_is_free_and_its_late_holder_frees_nothing() {
 #[tokio::test]
 async fn prefixes_and_databases_keep_purposes_apart() {
     let server = RedisServer::start();
-    let plain = patient(&server.url());
+    let plain = patient(RedisStore::new(&server.url()).unwrap());
     let prefixed = plain.clone().key_prefix("a:").unwrap();
     let other = plain.clone().key_prefix("b:").unwrap();
     let database = RedisStore::new(&format!("{}/3", server.url())).unwrap();
@@ -98,7 +98,7 @@ async fn prefixes_and_databases_keep_purposes_apart() {
 #[tokio::test]
 async fn stores_over_one_connection_open_one() {
     let server = RedisServer::start();
-    let store = patient(&server.url());
+    let store = patient(RedisStore::new(&server.url()).unwrap());
     let asked = (0..50).map(|index| {
         let store = store.clone().key_prefix(&format!("{index}:")).unwrap();
         tokio::spawn(async move { answer(store.consume(b"key", now(), KEEP)).await.unwrap() })
@@ -114,7 +114,7 @@ async fn stores_over_one_connection_open_one() {
 #[tokio::test]
 async fn a_script_is_sent_once_and_then_named() {
     let server = RedisServer::start();
-    let store = patient(&server.url());
+    let store = patient(RedisStore::new(&server.url()).unwrap());
     for index in 0..10_u8 {
         answer(store.consume(&[index], now(), KEEP)).await.unwrap();
     }

@@ -6,6 +6,7 @@ use portcullis::{
 };
 
 use crate::{
+    patient,
     redis::{A_PORT, RedisServer},
     replay::{KEEP, answer, now},
 };
@@ -38,17 +39,21 @@ fn start(client_certificates: &str) -> (RedisServer, String) {
 async fn an_authority_of_ones_own_is_trusted_where_it_is_named() {
     let (_server, url) = start("no");
     let ours = RedisCertificates::new().root(ROOT);
-    let store = RedisStore::new(&url).unwrap().certificates(&ours).unwrap();
+    let store = patient(RedisStore::new(&url).unwrap())
+        .certificates(&ours)
+        .unwrap();
     assert!(answer(store.consume(b"key", now(), KEEP)).await.unwrap());
     assert!(!answer(store.consume(b"key", now(), KEEP)).await.unwrap());
 
     // The operating system's authorities did not sign it.
-    let error = RedisStore::new(&url).unwrap().ping().await.unwrap_err();
+    let error = patient(RedisStore::new(&url).unwrap())
+        .ping()
+        .await
+        .unwrap_err();
     assert_eq!(error.kind(), StoreErrorKind::Unreachable);
     // Nor is it for any other name of the same server.
     let other = url.replace("localhost", "127.0.0.1");
-    let store = RedisStore::new(&other)
-        .unwrap()
+    let store = patient(RedisStore::new(&other).unwrap())
         .certificates(&ours)
         .unwrap();
     assert_eq!(
@@ -61,8 +66,7 @@ async fn an_authority_of_ones_own_is_trusted_where_it_is_named() {
 async fn a_server_that_asks_for_a_certificate_gets_one() {
     let (_server, url) = start("yes");
     let anonymous = RedisCertificates::new().root(ROOT);
-    let store = RedisStore::new(&url)
-        .unwrap()
+    let store = patient(RedisStore::new(&url).unwrap())
         .certificates(&anonymous)
         .unwrap();
     assert_eq!(
@@ -71,7 +75,9 @@ async fn a_server_that_asks_for_a_certificate_gets_one() {
     );
 
     let known = anonymous.client(CLIENT, CLIENT_KEY);
-    let store = RedisStore::new(&url).unwrap().certificates(&known).unwrap();
+    let store = patient(RedisStore::new(&url).unwrap())
+        .certificates(&known)
+        .unwrap();
     store.ping().await.unwrap();
     assert!(!format!("{known:?} {store:?}").contains("BEGIN"));
 }
