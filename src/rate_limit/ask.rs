@@ -6,7 +6,7 @@ use super::{
     Decisions, Hit, Plan, Quota, RateLimitKey, StoreFailure,
     fields::Policies,
     key::{KeyBytes, NoKey},
-    layer::{Limit, Settings},
+    settings::{Limit, Settings},
 };
 use crate::{
     head::RequestHead,

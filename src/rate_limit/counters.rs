@@ -26,7 +26,7 @@ const STATES: [usize; 9] = [
     8_192 - HEAD,
 ];
 
-const MOST_SHARDS: usize = 256;
+const MOST_SHARDS: usize = 128;
 
 /// Fewer keys to a shard, and chance would fill some long before the others.
 const LEAST_KEYS: usize = 1_024;
@@ -42,7 +42,7 @@ pub(super) struct Counters {
 }
 
 /// On a pair of cache lines of its own, as the lines next to each other are fetched together.
-#[repr(align(128))]
+#[repr(align(64))]
 pub(super) struct Shard(Mutex<Table>);
 
 /// A quota, and where in any store its counts are.

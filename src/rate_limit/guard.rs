@@ -16,7 +16,7 @@ use super::{
     ask::{Asked, Asking, Kept},
     decision::Room,
     fields::{Policies, legacy, put_legacy, seconds_up},
-    layer::Settings,
+    settings::Settings,
     quick::Quick,
 };
 use crate::{

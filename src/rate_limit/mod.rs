@@ -149,7 +149,7 @@
 //! of eight in which a new key may lie would have to be full, and so would the other block of each of the
 //! sixteen keys in them (the first live key was forgotten at 85 % in the worst of 300 stores of 16,384).
 //! There is no sweep. A request looks at sixteen places at most, and one with a new key in a full store at
-//! 128 more; under the default bound, now and then a new key doubles a table of at most 2,048 places, the
+//! 128 more; under the default bound, now and then a new key doubles a table of at most 4,096 places, the
 //! part of the store that lies under one lock.
 
 mod algorithm;
@@ -169,12 +169,14 @@ mod key;
 mod layer;
 mod log;
 mod memory;
+mod packed;
 mod plan;
 mod presets;
 mod quick;
 mod quota;
 #[cfg(feature = "redis")]
 mod redis;
+mod settings;
 mod store;
 mod table;
 mod ticks;

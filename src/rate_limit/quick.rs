@@ -7,7 +7,7 @@ use super::{
     guard::{Config, Counted},
     identity::Sum,
     key::{ADDRESS_LENGTH, KeyBytes},
-    layer::{Limit, Settings},
+    settings::{Limit, Settings},
 };
 use crate::{
     guard::Verdict,

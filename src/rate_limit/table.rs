@@ -195,13 +195,7 @@ impl Table {
             let other = others.into_iter().find(|block| *block != from.block);
             let to = other.and_then(|block| places(block).find(|to| self.is_vacant(*to, now)));
             if let Some(to) = to {
-                self.taken += usize::from(self.tag(to) == 0);
-                self.occupy(to, key, self.tag(from), self.word(from, TOUCHED));
-                let (from_state, to_state) = (self.at(from) + HEAD, self.at(to) + HEAD);
-                let state = from_state..self.at(from) + self.stride;
-                self.bytes.copy_within(state, to_state);
-                self.free(from);
-                self.taken -= 1;
+                self.relocate(from, to);
                 return Some(from);
             }
         }
@@ -269,6 +263,18 @@ impl Table {
         head[..8].copy_from_slice(&key.first.to_le_bytes());
         head[8..ASKED].copy_from_slice(&key.second.to_le_bytes());
         head[ASKED..].copy_from_slice(&touched.to_le_bytes());
+    }
+
+    /// Moves what lies in a place to a vacant one.
+    fn relocate(&mut self, from: Place, to: Place) {
+        self.taken += usize::from(self.tag(to) == 0);
+        let (tag, touched) = (self.tag(from), self.word(from, TOUCHED));
+        self.occupy(to, self.identity(from), tag, touched);
+        let (old, new) = (self.at(from), self.at(to));
+        let state = old + HEAD..old + self.stride;
+        self.bytes.copy_within(state, new + HEAD);
+        self.free(from);
+        self.taken -= 1;
     }
 
     fn free(&mut self, place: Place) {

@@ -15,7 +15,7 @@
 
 use std::time::{Duration, SystemTime};
 
-use super::{Decision, MAX_SEGMENTS, Quota, decision::Room};
+use super::{Decision, MAX_SEGMENTS, Quota};
 use crate::clock::since_epoch;
 
 const CELLS: usize = MAX_SEGMENTS as usize + 1;
@@ -43,9 +43,9 @@ const BELIEVED_AHEAD: u64 = 60_000_000_000;
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct SlidingWindow {
     /// The newest segment: its start over the length of a segment.
-    newest: u64,
+    pub(super) newest: u64,
     /// The counts, the newest segment first.
-    counts: [u32; CELLS],
+    pub(super) counts: [u32; CELLS],
 }
 
 impl SlidingWindow {
@@ -119,7 +119,7 @@ impl SlidingWindow {
     }
 
     /// Moves the view to the segment of `now`.
-    fn advance(&mut self, quota: &Quota, now: u64) {
+    pub(super) fn advance(&mut self, quota: &Quota, now: u64) {
         let current = now / quota.segment_nanos();
         let in_view = quota.segment_count() as usize + 1;
         if current > self.newest {
@@ -145,7 +145,7 @@ impl SlidingWindow {
 
     /// What the segments in view hold together, and the age of the oldest that holds anything.
     #[inline]
-    fn used(&self, quota: &Quota) -> (u32, usize) {
+    pub(super) fn used(&self, quota: &Quota) -> (u32, usize) {
         let view = self.view(quota);
         let sum = view.iter().map(|count| u64::from(*count)).sum::<u64>();
         let oldest = view.iter().rposition(|count| *count > 0);
@@ -153,7 +153,7 @@ impl SlidingWindow {
         (u32::try_from(sum).unwrap_or(u32::MAX), oldest.unwrap_or(0))
     }
 
-    fn view(&self, quota: &Quota) -> &[u32] {
+    pub(super) fn view(&self, quota: &Quota) -> &[u32] {
         &self.counts[..=quota.segment_count() as usize]
     }
 
@@ -177,7 +177,7 @@ impl SlidingWindow {
 
 /// When the segment that is `age` older than `newest` leaves the view.
 #[inline]
-fn gone(quota: &Quota, newest: u64, age: usize) -> u64 {
+pub(super) fn gone(quota: &Quota, newest: u64, age: usize) -> u64 {
     let segments = u64::from(quota.segment_count()) + 1 - age as u64;
     newest
         .saturating_add(segments)
@@ -187,119 +187,6 @@ fn gone(quota: &Quota, newest: u64, age: usize) -> u64 {
 impl Default for SlidingWindow {
     fn default() -> Self {
         Self::new()
-    }
-}
-
-/// A window as a store keeps it: the newest segment in 7 bytes, the age of the oldest that holds anything in
-/// one; then what all hold together and what each holds, the newest first, each in as many bytes as the
-/// limit needs.
-impl SlidingWindow {
-    /// The bytes that a window of this quota takes.
-    pub(super) const fn packed(quota: &Quota) -> usize {
-        HEAD + (quota.segment_count() as usize + 2) * width(quota)
-    }
-
-    /// Decides, and counts what there is room for, on a packed window whose newest segment it is still: then
-    /// nothing has left, and the other segments need not be looked at. `None` if it is not, or if they do.
-    #[inline]
-    pub(super) fn hit_packed(
-        quota: &Quota,
-        packed: &mut [u8],
-        cost: u32,
-        count: bool,
-        now: u64,
-    ) -> Option<Room> {
-        let (head, cells) = packed.split_first_chunk_mut::<HEAD>()?;
-        let head = u64::from_le_bytes(*head);
-        let (newest, oldest) = (head >> 8, (head & 0xff) as usize);
-        let since = now.checked_sub(newest.checked_mul(quota.segment_nanos())?)?;
-        if since >= quota.segment_nanos() {
-            return None;
-        }
-        let (limit, width) = (quota.limit(), width(quota));
-        let used = get(cells, 0, width);
-        let room = limit.checked_sub(used)?;
-        if cost > room || (used == 0 && cost == 0) {
-            return None;
-        }
-        if count {
-            put(cells, 0, width, used + cost);
-            let counted = get(cells, 1, width);
-            put(cells, 1, width, counted + cost);
-        }
-        let gone = gone(quota, newest, oldest);
-        Some(Room {
-            remaining: room - cost,
-            reset_after: gone.saturating_sub(now),
-        })
-    }
-
-    /// Reads what was [packed](SlidingWindow::pack).
-    pub(super) fn unpack(quota: &Quota, packed: &[u8]) -> Self {
-        let mut window = Self::new();
-        if let Some((head, cells)) = packed.split_first_chunk::<HEAD>() {
-            window.newest = u64::from_le_bytes(*head) >> 8;
-            let (width, in_view) = (width(quota), quota.segment_count() as usize + 1);
-            for (age, count) in window.counts.iter_mut().take(in_view).enumerate() {
-                *count = get(cells, age + 1, width);
-            }
-        }
-        window
-    }
-
-    /// Writes the window where there are as many bytes as it takes.
-    pub(super) fn pack(&self, quota: &Quota, packed: &mut [u8]) {
-        if let Some((head, cells)) = packed.split_first_chunk_mut::<HEAD>() {
-            let (used, oldest) = self.used(quota);
-            // A segment is at least 16,667 ns long, so its number fits 50 bits.
-            *head = ((self.newest << 8) | oldest as u64).to_le_bytes();
-            let width = width(quota);
-            put(cells, 0, width, used);
-            for (age, count) in self.view(quota).iter().enumerate() {
-                put(cells, age + 1, width, *count);
-            }
-        }
-    }
-}
-
-const HEAD: usize = 8;
-
-/// The bytes of a count, which is at most the limit.
-#[inline]
-const fn width(quota: &Quota) -> usize {
-    match quota.limit() {
-        0..=0xff => 1,
-        0x100..=0xffff => 2,
-        _ => 4,
-    }
-}
-
-#[inline]
-fn get(cells: &[u8], index: usize, width: usize) -> u32 {
-    let cell = &cells[index * width..];
-    match width {
-        1 => cell.first().map_or(0, |cell| u32::from(*cell)),
-        2 => cell
-            .first_chunk()
-            .map_or(0, |cell| u32::from(u16::from_le_bytes(*cell))),
-        _ => cell
-            .first_chunk()
-            .map_or(0, |cell| u32::from_le_bytes(*cell)),
-    }
-}
-
-#[inline]
-#[allow(
-    clippy::cast_possible_truncation,
-    reason = "no count is over the limit"
-)]
-fn put(cells: &mut [u8], index: usize, width: usize, count: u32) {
-    let cell = &mut cells[index * width..];
-    // Each of a length that is known here: a copy of an unknown one would be a call.
-    match width {
-        1 => cell[0] = count as u8,
-        2 => cell[..2].copy_from_slice(&(count as u16).to_le_bytes()),
-        _ => cell[..4].copy_from_slice(&count.to_le_bytes()),
     }
 }
 
