@@ -4,15 +4,15 @@
 //! It starts a `redis-server` of its own, on the first core where `taskset` is there, and itself takes the
 //! second. Every round measures every cell, so that a slow phase of the machine falls on all of them.
 
+#[path = "support/redis.rs"]
+mod redis_support;
 mod support;
 
 use std::{
     cell::Cell,
     future::Future,
-    io::{self, Read as _, Write as _},
-    net::{TcpListener, TcpStream},
+    io,
     pin::Pin,
-    process::{Child, Command, Stdio},
     rc::Rc,
     time::{Duration, Instant, SystemTime},
 };
@@ -27,7 +27,10 @@ use tokio::{
     task::{LocalSet, yield_now},
 };
 
-use crate::support::Figures;
+use crate::{
+    redis_support::{Server, median, pin, worked},
+    support::Figures,
+};
 
 /// How long a cell is measured in a round.
 const CELL: Duration = Duration::from_millis(500);
@@ -51,12 +54,7 @@ return tonumber(ARGV[1]) - used - 1";
 
 fn main() -> io::Result<()> {
     let server = Server::start()?;
-    let pin = Command::new("taskset")
-        .args(["-acp", "1", &std::process::id().to_string()])
-        .stdout(Stdio::null())
-        .stderr(Stdio::null())
-        .status();
-    println!("pinned: {}", pin.is_ok_and(|status| status.success()));
+    println!("pinned: {}", pin());
     let runtime = Builder::new_current_thread().enable_all().build()?;
     let bench = Bench::new(&server, &runtime);
     let mut figures = Figures::new("rate_limit_redis");
@@ -245,7 +243,7 @@ impl<'s> Bench<'s> {
     fn run(&self, cell: &Measured) -> Run {
         let local = LocalSet::new();
         let done = Rc::new(Cell::new(0_u64));
-        let (server, client) = (self.server.processor(), own_processor());
+        let (server, client) = (self.server.worked(), worked());
         let started = Instant::now();
         self.runtime.block_on(local.run_until(async {
             let tasks: Vec<_> = (0..cell.flight)
@@ -274,7 +272,7 @@ impl<'s> Bench<'s> {
             yield_now().await;
         }));
         let took = started.elapsed();
-        let (server, client) = (self.server.processor() - server, own_processor() - client);
+        let (server, client) = (self.server.worked() - server, worked() - client);
         let done = done.get() as f64;
         Run {
             rate: done / took.as_secs_f64(),
@@ -309,14 +307,9 @@ impl<'s> Bench<'s> {
             assert!(!ask());
         }
         let nanos = started.elapsed().as_nanos() as f64 / f64::from(ASKED);
-        // The question itself is one.
-        let sent = self.server.commands() - before - 1;
-        figures.add(
-            "refused: commands for a million",
-            sent as f64,
-            "commands",
-            None,
-        );
+        // The question itself is two.
+        let sent = self.server.commands() - before - 2.0;
+        figures.add("refused: commands for a million", sent, "commands", None);
         figures.add("refused: a decision", nanos, "ns", None);
     }
 
@@ -373,121 +366,5 @@ impl<'s> Bench<'s> {
                 );
             }
         }
-    }
-}
-
-/// The seconds that this thread has worked, where the system says.
-fn own_processor() -> f64 {
-    let told = std::fs::read_to_string("/proc/self/schedstat").unwrap_or_default();
-    let nanos = told
-        .split(' ')
-        .next()
-        .and_then(|nanos| nanos.parse::<f64>().ok());
-    nanos.map_or(f64::NAN, |nanos| nanos / 1e9)
-}
-
-fn median(mut values: Vec<f64>) -> f64 {
-    values.sort_by(f64::total_cmp);
-    values[values.len() / 2]
-}
-
-/// A server of the bench's own.
-struct Server {
-    process: Child,
-    port: u16,
-}
-
-impl Server {
-    fn start() -> io::Result<Self> {
-        let port = TcpListener::bind(("127.0.0.1", 0))?.local_addr()?.port();
-        let server = [
-            "redis-server",
-            "--save",
-            "",
-            "--appendonly",
-            "no",
-            "--bind",
-            "127.0.0.1",
-            "--port",
-        ];
-        let pinned = Command::new("taskset").args(["-c", "0", "true"]).status();
-        let mut command = if pinned.is_ok_and(|status| status.success()) {
-            let mut command = Command::new("taskset");
-            command.args(["-c", "0"]).args(server);
-            command
-        } else {
-            let mut command = Command::new(server[0]);
-            command.args(&server[1..]);
-            command
-        };
-        let process = command
-            .arg(port.to_string())
-            .stdout(Stdio::null())
-            .spawn()?;
-        let server = Self { process, port };
-        let started = Instant::now();
-        while TcpStream::connect(("127.0.0.1", port)).is_err() {
-            assert!(
-                started.elapsed() < Duration::from_secs(10),
-                "redis-server does not start"
-            );
-            std::thread::sleep(Duration::from_millis(10));
-        }
-        Ok(server)
-    }
-
-    fn url(&self) -> String {
-        format!("redis://127.0.0.1:{}", self.port)
-    }
-
-    /// The text of an answer, over a connection of its own.
-    fn ask(&self, command: &[&str]) -> String {
-        let answer = || -> io::Result<String> {
-            let mut stream = TcpStream::connect(("127.0.0.1", self.port))?;
-            let mut request = format!("*{}\r\n", command.len());
-            for argument in command {
-                request.push_str(&format!("${}\r\n{argument}\r\n", argument.len()));
-            }
-            stream.write_all(request.as_bytes())?;
-            stream.write_all(b"*1\r\n$4\r\nQUIT\r\n")?;
-            let mut text = String::new();
-            stream.read_to_string(&mut text)?;
-            Ok(text.trim_end_matches("+OK\r\n").to_owned())
-        };
-        answer().expect("the server answers")
-    }
-
-    fn field(&self, section: &str, name: &str) -> f64 {
-        let info = self.ask(&["INFO", section]);
-        let line = info
-            .lines()
-            .find_map(|line| line.strip_prefix(name)?.strip_prefix(':'));
-        line.and_then(|value| value.trim().parse().ok())
-            .expect("a number")
-    }
-
-    /// The seconds that its main thread has worked.
-    fn processor(&self) -> f64 {
-        let info = self.ask(&["INFO", "cpu"]);
-        let of = |name: &str| -> f64 {
-            let line = info
-                .lines()
-                .find_map(|line| line.strip_prefix(name)?.strip_prefix(':'));
-            line.and_then(|value| value.trim().parse().ok())
-                .expect("a number")
-        };
-        of("used_cpu_user_main_thread") + of("used_cpu_sys_main_thread")
-    }
-
-    fn commands(&self) -> i64 {
-        // `QUIT` is counted, too.
-        self.field("stats", "total_commands_processed") as i64
-    }
-}
-
-impl Drop for Server {
-    fn drop(&mut self) {
-        let _ = self.process.kill();
-        let _ = self.process.wait();
     }
 }

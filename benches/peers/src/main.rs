@@ -4,12 +4,16 @@
 //! $ cargo run --release --manifest-path benches/peers/Cargo.toml
 //! ```
 //!
-//! A name as an argument (`headers`, `rate_limit`, `jwt`, `webhook`) runs only that part. The figures also go to
+//! A name as an argument (`headers`, `rate_limit`, `rate_limit_redis`, `jwt`, `webhook`) runs only that part.
+//! `rate_limit_redis` starts a `redis-server` of its own. The figures also go to
 //! `target/figures/peers-<part>.json`.
 
 mod headers;
 mod jwt;
 mod rate_limit;
+mod rate_limit_redis;
+#[path = "../../support/redis.rs"]
+mod redis_support;
 #[path = "../../support/mod.rs"]
 mod support;
 mod webhook;
@@ -45,6 +49,9 @@ fn main() -> Result<(), Box<dyn std::error::Error>> {
             }
             figures.write()?;
         }
+    }
+    if wanted.is_empty() || wanted.iter().any(|part| part == "rate_limit_redis") {
+        rate_limit_redis::measure()?;
     }
     Ok(())
 }
