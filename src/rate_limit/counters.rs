@@ -188,9 +188,8 @@ impl Counters {
                 // Each had room by itself; only the same counts asked for twice can still run out.
                 if !decision.allowed {
                     for hit in hits().take(index) {
-                        locked[at(hit)].update(hit, now, self.most_blocks, |counter| {
-                            counter.give_back(hit.quota, hit.cost, now, now);
-                        });
+                        // The newest units, as these are: whatever the time says.
+                        locked[at(hit)].give_back(hit, u64::MAX, now);
                     }
                     break;
                 }
@@ -271,20 +270,23 @@ impl Table {
         decision
     }
 
-    /// Changes what is counted, and takes a place for it if it has none.
-    pub(super) fn update(
-        &mut self,
-        hit: &Located<'_>,
-        now: u64,
-        most: usize,
-        change: impl FnOnce(&mut Counter),
-    ) {
+    /// Takes back units that were counted at that time. What is not there takes no place for it.
+    pub(super) fn give_back(&mut self, hit: &Located<'_>, counted: u64, now: u64) {
+        if let Some(place) = self.find(hit.key, hit.code, seconds(now)) {
+            let mut counter = Counter::unpack(hit.quota, self.state(place));
+            counter.give_back(hit.quota, hit.cost, counted, now);
+            counter.pack(hit.quota, self.state(place));
+        }
+    }
+
+    /// Counts units as far as there is room for them.
+    pub(super) fn charge(&mut self, hit: &Located<'_>, now: u64, most: usize) {
         let place = self.find(hit.key, hit.code, seconds(now));
         let mut counter = place.map_or_else(
             || Counter::empty(hit.quota),
             |place| Counter::unpack(hit.quota, self.state(place)),
         );
-        change(&mut counter);
+        counter.charge(hit.quota, hit.cost, now);
         let place = place.unwrap_or_else(|| self.take_place(hit, now, most));
         counter.pack(hit.quota, self.state(place));
     }

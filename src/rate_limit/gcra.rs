@@ -76,13 +76,12 @@ impl Gcra {
         self.back = self.back.max(scaled(quota, now)) + u128::from(cost) * unit(quota);
     }
 
-    /// Takes back units that were counted at that time, unless they may have come back by themselves: the
-    /// pace may then have been idle since, and they be other ones that are taken back.
+    /// Takes back units that were counted at that time, as much of them as cannot have come back by itself
+    /// since: had the pace been idle before, what more is taken back would be another's.
     pub(super) fn give_back(&mut self, quota: &Quota, cost: u32, counted: u64, now: u64) {
-        let units = u128::from(cost) * unit(quota);
-        if scaled(quota, now) < scaled(quota, counted) + units {
-            self.back = self.back.saturating_sub(units);
-        }
+        let since = u128::from(now.saturating_sub(counted)) * u128::from(quota.limit());
+        let left = (u128::from(cost) * unit(quota)).saturating_sub(since);
+        self.back = self.back.saturating_sub(left);
     }
 
     /// How many units pass at this time.

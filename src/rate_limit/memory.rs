@@ -4,7 +4,6 @@ use std::{sync::Arc, time::SystemTime};
 
 use super::{
     Decisions, Hit, Quota, RateLimitStore,
-    counter::Counter,
     counters::{Counters, Located},
     table::Table,
     window::nanos,
@@ -26,16 +25,12 @@ impl RateLimitStore for MemoryStore {
 
     fn refund(&self, hits: &[Hit<'_>], counted: SystemTime, now: SystemTime) -> Reply<()> {
         let (counted, now) = (nanos(counted), nanos(now));
-        self.change(hits, now, |counter, hit| {
-            counter.give_back(hit.quota, hit.cost, counted, now);
-        })
+        self.change(hits, |table, hit, _| table.give_back(hit, counted, now))
     }
 
     fn charge(&self, hits: &[Hit<'_>], now: SystemTime) -> Reply<()> {
         let now = nanos(now);
-        self.change(hits, now, |counter, hit| {
-            counter.charge(hit.quota, hit.cost, now);
-        })
+        self.change(hits, |table, hit, most| table.charge(hit, now, most))
     }
 
     fn reset(&self, key: &[u8], quota: &Quota) -> Reply<()> {
@@ -84,20 +79,17 @@ impl MemoryStore {
         .ok_or_else(corrupt)
     }
 
-    /// Changes counts that are there, or that a change begins.
+    /// Changes the counts of hits that cost anything, each under its lock and in a table of so many blocks.
     fn change(
         &self,
         hits: &[Hit<'_>],
-        now: u64,
-        change: impl Fn(&mut Counter, &Located<'_>),
+        change: impl Fn(&mut Table, &Located<'_>, usize),
     ) -> Reply<()> {
         Reply::Ready(self.counters().map(|counters| {
             for hit in hits.iter().filter(|hit| hit.cost() > 0) {
                 let hit = counters.locate(hit);
                 let mut table = counters.shard(&hit).lock();
-                table.update(&hit, now, counters.most_blocks, |counter| {
-                    change(counter, &hit);
-                });
+                change(&mut table, &hit, counters.most_blocks);
             }
         }))
     }

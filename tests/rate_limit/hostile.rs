@@ -1,19 +1,71 @@
 //! What somebody tries who wants more than the limit, or wants others to have less.
 
-use std::{convert::Infallible, time::SystemTime};
+use std::{
+    convert::Infallible,
+    time::{Duration, SystemTime},
+};
 
 use bytes::Bytes;
 use http::{Request, Response};
 use http_body_util::Empty;
 use portcullis::{
-    rate_limit::{InFlightLayer, Quota, RateLimitLayer},
-    store::MemoryStore,
+    rate_limit::{Hit, InFlightLayer, Quota, RateLimitLayer, RateLimitStore},
+    store::{MemoryStore, Reply},
 };
 use tower::{Layer, ServiceExt, service_fn};
 
-use crate::support::{Door, after, from, hit};
+use crate::support::{Door, after, from, hit, hit_all, start};
 
 const SECOND: u64 = 1_000_000_000;
+
+fn ways() -> [Quota; 3] {
+    let quota = Quota::new(10, Duration::from_secs(10));
+    [quota, quota.exact(), quota.burst(10)]
+}
+
+fn refund(store: &MemoryStore, quota: Quota, cost: u32, counted: u64, now: u64) {
+    let reply = store.refund(&[Hit::new(b"k", quota, cost)], after(counted), after(now));
+    assert!(matches!(reply, Reply::Ready(Ok(()))));
+}
+
+#[test]
+fn a_refused_request_costs_nothing_though_the_clock_is_behind() {
+    for quota in ways() {
+        let store = MemoryStore::new();
+        assert!(hit(&store, "k", quota, 1, after(20 * SECOND)).allowed);
+        let twice = [Hit::new(b"k", quota, 6), Hit::new(b"k", quota, 6)];
+        assert!(!hit_all(&store, &twice, start()).allowed());
+        let left = hit(&store, "k", quota, 0, after(20 * SECOND)).remaining;
+        assert_eq!(left, 9, "{quota:?}");
+    }
+}
+
+#[test]
+fn a_pace_gives_back_no_more_than_has_not_come_back_by_itself() {
+    let quota = Quota::new(10, Duration::from_secs(10)).burst(10);
+    let (store, plain) = (MemoryStore::new(), MemoryStore::new());
+    assert!(hit(&store, "k", quota, 3, start()).allowed);
+    for store in [&store, &plain] {
+        assert!(hit(store, "k", quota, 9, after(2_900_000_000)).allowed);
+    }
+    refund(&store, quota, 3, 0, 2_950_000_000);
+    let left = |store| hit(store, "k", quota, 0, after(2_950_000_000)).remaining;
+    assert!(
+        left(&store) <= left(&plain),
+        "{} {}",
+        left(&store),
+        left(&plain)
+    );
+}
+
+#[test]
+fn a_refund_takes_no_place() {
+    for quota in ways() {
+        let store = MemoryStore::new();
+        refund(&store, quota, 4, 0, 0);
+        assert_eq!(store.rate_limit_keys(), 0, "{quota:?}");
+    }
+}
 
 #[tokio::test]
 async fn more_is_never_told_to_come_later_than_retry_after() {

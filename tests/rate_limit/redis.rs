@@ -352,3 +352,18 @@ async fn while_redis_is_away_a_share_of_the_limit_is_counted_here() {
     assert_eq!(statuses, [200, 200, 200, 429, 429]);
     assert_eq!(told.load(Ordering::Relaxed), 5);
 }
+
+/// A part of the counts whose number reads `block` would otherwise be taken for an operator's block.
+#[tokio::test]
+async fn no_time_is_taken_for_a_block() {
+    let server = RedisServer::start();
+    let quota = Quota::new(3, Duration::from_secs(20));
+    let store = limits(&server.url()).by_the_callers_clock();
+    // In 2027.
+    let at = SystemTime::UNIX_EPOCH + Duration::from_secs(21_389_995 * 85 + 1);
+    let hits = [Hit::new(b"k", quota, 1)];
+    for allowed in [true, true, true, false] {
+        let decisions = now(store.hit(&hits, at)).await.unwrap();
+        assert_eq!(decisions.allowed(), allowed);
+    }
+}

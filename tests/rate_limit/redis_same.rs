@@ -77,7 +77,7 @@ fn step() -> impl Strategy<Value = Step> {
 #[derive(Clone, Default)]
 struct Counted {
     cells: Vec<(u64, u32)>,
-    /// Whether anything was ever counted, or given back: from then on time does not go back.
+    /// Whether anything was ever counted: from then on time does not go back.
     exists: bool,
     newest: u64,
     back: u128,
@@ -142,18 +142,13 @@ impl Counted {
     }
 
     fn refund(&mut self, quota: &Quota, units: u32, counted: u64, at: u64) {
-        self.exists |= units > 0;
         if !matches!(
             quota.algorithm(),
             Algorithm::SlidingWindow | Algorithm::SlidingLog
         ) {
-            let (units, limit) = (
-                u128::from(units) * quota.window().as_nanos(),
-                u128::from(quota.limit()),
-            );
-            if u128::from(at) * limit < u128::from(counted) * limit + units {
-                self.back = self.back.saturating_sub(units);
-            }
+            let units = u128::from(units) * quota.window().as_nanos();
+            let since = u128::from(at - counted) * u128::from(quota.limit());
+            self.back = self.back.saturating_sub(units.saturating_sub(since));
             return;
         }
         let cell = Self::cell(quota, counted);

@@ -164,6 +164,7 @@ impl Limit {
 
     /// The key of a block.
     pub(super) fn block(&self) -> String {
-        wire::joined(&self.name, ":block")
+        // No part of the counts is called so: their digits are of thirty-two, without capitals.
+        wire::joined(&self.name, ":BLOCK")
     }
 }

@@ -227,50 +227,46 @@ impl Inner {
         undo: &[u8],
         call: Call,
     ) -> Result<(), StoreError> {
-        let place = undo.first_chunk().map_or(0, |at| u64::from_be_bytes(*at));
-        self.take_back_or_undo(limit, units, (place, place), undo, call)
-            .await
+        if limit.quota.algorithm() == Algorithm::SlidingLog {
+            let place = undo.first_chunk().map_or(0, |at| u64::from_be_bytes(*at));
+            return self.log_back(limit, units, (place, place), call).await;
+        }
+        let units = u128::from(units) * u128::from(limit.quota.window_nanos());
+        self.pace_back(limit, units, undo, call).await
     }
 
-    /// Takes back units that were counted at some time between these, or else before.
-    pub(super) async fn take_back(
-        &self,
-        limit: &Limit,
-        units: u32,
-        between: (u64, u64),
-        call: Call,
-    ) -> Result<(), StoreError> {
-        self.take_back_or_undo(limit, units, between, &[], call)
-            .await
-    }
-
-    async fn take_back_or_undo(
+    /// Takes units of a log back that were counted at some time between these, or else before.
+    pub(super) async fn log_back(
         &self,
         limit: &Limit,
         units: u32,
         (from, to): (u64, u64),
+        call: Call,
+    ) -> Result<(), StoreError> {
+        let (from, to) = (from.to_be_bytes(), to.to_be_bytes());
+        let arguments = (&from[..], &to[..], units, lifetime(&limit.quota).millis());
+        let keys = [limit.name.as_str()];
+        let done = self
+            .store
+            .script_in_order(&LOG_BACK, &keys, arguments, call);
+        done.await.map(|_: i64| ())
+    }
+
+    /// Sets a pace back by nanoseconds times the limit, or to where it was, if it is as it was left.
+    pub(super) async fn pace_back(
+        &self,
+        limit: &Limit,
+        units: u128,
         undo: &[u8],
         call: Call,
     ) -> Result<(), StoreError> {
+        let units = units.to_be_bytes();
+        let arguments = (&units[..], lifetime(&limit.quota).millis(), undo);
         let keys = [limit.name.as_str()];
-        let lifetime = lifetime(&limit.quota).millis();
-        let _: i64 = match limit.quota.algorithm() {
-            Algorithm::SlidingLog => {
-                let (from, to) = (from.to_be_bytes(), to.to_be_bytes());
-                let arguments = (&from[..], &to[..], units, lifetime);
-                self.store
-                    .script_in_order(&LOG_BACK, &keys, arguments, call)
-                    .await?
-            }
-            _ => {
-                let units = u128::from(units) * u128::from(limit.quota.window_nanos());
-                let arguments = (&units.to_be_bytes()[..], lifetime, undo);
-                self.store
-                    .script_in_order(&PACE_BACK, &keys, arguments, call)
-                    .await?
-            }
-        };
-        Ok(())
+        let done = self
+            .store
+            .script_in_order(&PACE_BACK, &keys, arguments, call);
+        done.await.map(|_: i64| ())
     }
 
     async fn script<T: redis::FromRedisValue>(

@@ -240,8 +240,8 @@ impl ServerTime {
         let Some(said) = &self.callers else {
             return now.times(quota);
         };
-        let mut keys = said.keys.lock().unwrap_or_else(PoisonError::into_inner);
-        Times::exactly(*keys.entry((key.first, key.second)).or_insert(0))
+        let keys = said.keys.lock().unwrap_or_else(PoisonError::into_inner);
+        Times::exactly(keys.get(&(key.first, key.second)).copied().unwrap_or(0))
     }
 
     /// A key is counted under from this time on.

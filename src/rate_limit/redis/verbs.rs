@@ -60,16 +60,17 @@ impl Inner {
         match limit.quota.algorithm() {
             Algorithm::SlidingWindow => {}
             Algorithm::Gcra => {
-                // It may have come back by itself.
+                // As much as cannot have come back by itself.
                 let took = u128::from(units) * u128::from(limit.quota.window_nanos());
                 let since = u128::from(now.time.saturating_sub(from));
-                if since * u128::from(limit.quota.limit()) >= took {
+                let left = took.saturating_sub(since * u128::from(limit.quota.limit()));
+                if left == 0 {
                     return Ok(());
                 }
-                return self.take_back(limit, units, (from, to), self.call()).await;
+                return self.pace_back(limit, left, &[], self.call()).await;
             }
             Algorithm::SlidingLog => {
-                return self.take_back(limit, units, (from, to), self.call()).await;
+                return self.log_back(limit, units, (from, to), self.call()).await;
             }
         }
         let placed = Placed::new(limit, &times, 0, &self.expiring);
