@@ -285,7 +285,8 @@ impl RateLimitLayer {
         self
     }
 
-    /// Plugs in the clock that time is counted by; the default is the system's.
+    /// Plugs in the clock that time is counted by; the default is the system's, asked once a millisecond and
+    /// continued by the processor's counter in between.
     pub fn with_clock(mut self, clock: impl Clock) -> Self {
         self.settings.refusals.set_clock(clock);
         self

@@ -139,8 +139,8 @@
 //! | 60 | 104 | 176 | 288 |
 //!
 //! Tables double as they fill, at three quarters or so, and keep their size. So the heap a live key takes
-//! is from four to eight thirds of its place: with 16 segments and a limit of 60, 600,000 live keys were
-//! measured to take 98 bytes each.
+//! is at most eight thirds of its place: with 16 segments and a limit of 60, from 65 to 98 bytes a key were
+//! measured at 1,000 to 900,000 live keys.
 //!
 //! There are at most [`max_keys`](crate::store::MemoryStore::max_keys) places of each size. When a new key
 //! finds neither a free place nor one whose counts have left the window, the key of sixteen that nobody has
@@ -151,6 +151,21 @@
 //! There is no sweep. A request looks at sixteen places at most, and one with a new key in a full store at
 //! 128 more; under the default bound, now and then a new key doubles a table of at most 4,096 places, the
 //! part of the store that lies under one lock.
+//!
+//! # What it costs
+//!
+//! What the layer adds to a service, of what `tower_governor` 0.8 adds to the same in the same run
+//! (`benches/peers`; medians of five runs on a busy machine of two cores, so to a tenth or two):
+//!
+//! | known keys | one thread | two threads | with header fields | two threads |
+//! |---|---|---|---|---|
+//! | 1 | 1.15 | 1.0 | 0.56 | 0.57 |
+//! | 10,000 | 1.25 | 0.9 | 0.8 | 0.8 |
+//! | 1,000,000 | 1.0 | 1.0 | 0.8 | 0.8 |
+//!
+//! A request that is let in allocates nothing, and with header fields three times. A key takes a cache line of
+//! its own where the peer's takes half of one: that is what 10,000 of them show. The time comes from the
+//! processor's counter, which is set by the system's clock once a millisecond.
 
 mod algorithm;
 mod ask;
