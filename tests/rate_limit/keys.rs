@@ -247,6 +247,7 @@ async fn a_key_is_the_same_on_every_way() {
     }
 }
 
+#[cfg(any(feature = "aws-lc", feature = "rust-crypto"))]
 #[tokio::test]
 async fn an_api_key_counts_and_is_nowhere_kept() {
     let header: http::HeaderName = "x-api-key".parse().unwrap();
