@@ -16,8 +16,8 @@ use super::{
     ask::{Asked, Asking, Kept},
     decision::Room,
     fields::{Policies, legacy, put_legacy, seconds_up},
-    settings::Settings,
     quick::Quick,
+    settings::Settings,
 };
 use crate::{
     audit::AuditKind,

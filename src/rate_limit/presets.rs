@@ -35,6 +35,7 @@ impl Quota {
     }
 }
 
+#[cfg(any(feature = "aws-lc", feature = "rust-crypto"))]
 impl RateLimitLayer {
     /// Holds every [API key](RateLimitKey::api_key) in that header field to a quota of its own.
     ///
@@ -54,7 +55,6 @@ impl RateLimitLayer {
     ///     if request.extensions().get::<Paying>().is_some() { PAID } else { FREE }
     /// });
     /// ```
-    #[cfg(any(feature = "aws-lc", feature = "rust-crypto"))]
     pub fn api_key(
         header: HeaderName,
         quota: impl Fn(RequestHead<'_>) -> Quota + Send + Sync + 'static,
