@@ -262,6 +262,22 @@ async fn operators_refund_charge_reset_and_block() {
 }
 
 #[tokio::test]
+async fn a_block_that_is_remembered_is_over_when_it_is_over() {
+    let server = RedisServer::start();
+    let quota = Quota::new(10, Duration::from_secs(10));
+    for quota in [quota.segments(1), quota.exact(), quota.burst(10)] {
+        let store = limits(&server.url()).by_the_callers_clock();
+        let over = start() + Duration::from_millis(1);
+        now(store.block(b"k", &quota, over, start())).await.unwrap();
+        // What refuses is remembered.
+        for _ in 0..2 {
+            assert!(!hit(&store, "k", quota, 1, start()).await, "{quota:?}");
+        }
+        assert!(hit(&store, "k", quota, 1, over).await, "{quota:?}");
+    }
+}
+
+#[tokio::test]
 async fn a_key_that_somebody_deleted_expires_again() {
     let server = RedisServer::start();
     let store = limits(&server.url());

@@ -46,6 +46,11 @@ impl Seen {
         }
     }
 
+    /// Whether it is not a block that is over.
+    pub(super) fn is_in_force(&self, times: &Times) -> bool {
+        !matches!(self, Self::Blocked(until) if *until <= times.asked)
+    }
+
     /// The units more that fit.
     pub(super) fn room(&mut self, quota: &Quota, times: &Times) -> u32 {
         self.look(quota, 0, times).remaining

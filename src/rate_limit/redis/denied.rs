@@ -133,9 +133,11 @@ impl Denied {
         let entry = way.as_mut()?;
         let holds = entry.limits.len() == hits.len()
             && entry.limits.iter().zip(hits).all(|(known, hit)| {
-                let early = time.of_key(now, hit.quota(), known.id).early;
+                let times = time.of_key(now, hit.quota(), known.id);
                 // A time before that is one of a clock that was set.
-                (entry.from..entry.until).contains(&early) && self.change(known.id) == known.change
+                (entry.from..entry.until).contains(&times.early)
+                    && known.seen.is_in_force(&times)
+                    && self.change(known.id) == known.change
             });
         if !holds {
             *way = None;
