@@ -40,15 +40,28 @@
 //!
 //! The two commands take a third of the time that a two-bucket script takes in Redis (two reads, a comparison,
 //! an increment), the way in and out not counted. Reading the block along costs less than a command of its
-//! own would, and the whole of a key no more than a part of it. A key takes, with its name:
+//! own would, and the whole of a key no more than a part of it. With the way in and out, over one connection, on
+//! two busy cores, beside an `EVALSHA` of that script for each request (`benches/rate_limit_redis.rs`):
+//!
+//! | keys, requests at once | Redis' time for a decision | decisions a second |
+//! |---|---|---|
+//! | 10,000, 64 | 0.56 | 0.8 |
+//! | 10,000, 256 | 0.52 | 1.0 |
+//! | 1, 64 | 0.12 | 2.7 |
+//! | 1, 256 | 0.04 | 6.6 |
+//!
+//! Under many keys the client is what is busy: a decision takes it twice what sending a script does. One request
+//! alone takes 1.1 of a bare pair of commands, and one that is known to be refused none at all. A key takes, with
+//! its name:
 //!
 //! | segments | limit to 16,383 | beyond |
 //! |---|---|---|
-//! | 16 | 248 bytes | 424 |
-//! | 32 | 248 | 424 |
-//! | 60 | 344 | 616 |
+//! | 16 | 248 bytes | 408 |
+//! | 32 | 248 | 408 |
+//! | 60 | 344 | 600 |
 //!
-//! 32 and 60 segments cost Redis about a tenth more a decision than 16. The default is 16.
+//! The default is 16 segments, which serve 94 % of the limit under sustained demand. 32 serve 97 %, and 60 serve
+//! 98 %, for up to a fifth more of Redis' time a decision.
 //!
 //! Each process holds a megabyte of its own: which 65,536 keys have an expiry, and at most 16,384 groups of
 //! limits that are being refused, until a segment leaves the view.
