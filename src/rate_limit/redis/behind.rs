@@ -67,6 +67,7 @@ impl Inner {
         counted: &[Option<Counted>],
         now: Now,
     ) {
+        let mut repairing = Vec::new();
         let limits = group.limits.iter().zip(asking).zip(counted);
         for ((limit, asking), counted) in limits {
             if let (Asking::Window(placed), Some(counted)) = (asking, counted)
@@ -77,10 +78,14 @@ impl Inner {
                 for part in &counted.short {
                     placed.repair(limit, *part, now, &mut pipeline);
                 }
-                let repairing = runtime.spawn(async move { inner.send_alone(pipeline).await });
-                // Whoever reads it next would try again.
-                let _ = repairing.await;
+                let repair = async move { inner.send_alone(pipeline).await };
+                repairing.push(runtime.spawn(repair));
             }
+        }
+        // All of them are under way before the first is waited for.
+        for repair in repairing {
+            // Whoever reads it next would try again.
+            let _ = repair.await;
         }
     }
 
