@@ -45,8 +45,8 @@ enum Step {
     Block(usize, u8, u64),
 }
 
-/// A time span in milliseconds. Where clocks go back, the stores may differ in what they refuse, and each has
-/// a test of its own that it lets in no more than the limit.
+/// A time span in milliseconds. Where clocks go back, the stores may differ in what they refuse; that neither
+/// lets in more than the limit then is a test of its own.
 fn wait() -> impl Strategy<Value = i64> {
     prop_oneof![
         4 => Just(0_i64),
