@@ -121,7 +121,7 @@ impl<'s> Bench<'s> {
     fn limits(&self) -> RedisRateLimits {
         let store = RedisStore::new(&self.server.url()).expect("a url");
         let limits = RedisRateLimits::new(store);
-        limits.deadline(Duration::from_secs(5)).expect("a deadline")
+        limits.deadline(Duration::from_millis(200)).expect("a deadline")
     }
 
     fn ours(&self, quota: Quota) -> Decide {

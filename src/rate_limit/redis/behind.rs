@@ -7,9 +7,10 @@ use tokio::runtime::Handle;
 
 use super::{
     Inner,
-    decide::Deciding,
+    decide::{Deciding, Seen},
     denied::Known,
     group::{Group, Limit},
+    kept::Reading,
     time::Now,
     trip::Asking,
     view::Span,
@@ -86,6 +87,34 @@ impl Inner {
         for repair in repairing {
             // Whoever reads it next would try again.
             let _ = repair.await;
+        }
+    }
+
+    /// Keeps what was read and will not change, for the next requests.
+    pub(super) fn keep(&self, deciding: &Deciding<'_>, asking: &[Asking], now: Now) {
+        if !self.denies {
+            return;
+        }
+        let Deciding {
+            group, times, seen, ..
+        } = deciding;
+        let limits = group.limits.iter().zip(asking).zip(seen).zip(times);
+        for (((limit, asking), seen), times) in limits {
+            if let (Asking::Window(placed), Seen::Window(view)) = (asking, seen)
+                && placed.is_whole()
+                && !view.full
+                // Of a count that was never more than nothing, it is not seen when its key is deleted.
+                && view.newest() > 0
+            {
+                let reading = Reading {
+                    quota: &limit.quota,
+                    times: *times,
+                    now,
+                    change: placed.change,
+                };
+                self.kept
+                    .keep(limit.id, &reading, view.kept(), self.way(now));
+            }
         }
     }
 

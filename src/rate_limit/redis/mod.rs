@@ -73,6 +73,7 @@ mod decide;
 mod denied;
 mod expiring;
 mod group;
+mod kept;
 mod state;
 mod time;
 mod trip;
@@ -94,9 +95,14 @@ use self::{
     denied::Denied,
     expiring::Expiring,
     group::{Costs, Group, Limit, group_identity},
+    kept::Kept,
     time::{Now, ServerTime},
 };
-use super::{Decisions, Hit, Quota, RateLimitStore, identity::Identities, window::nanos};
+use super::{
+    Decisions, Hit, Quota, RateLimitStore,
+    identity::{Identities, Identity},
+    window::nanos,
+};
 use crate::{
     config::ConfigError,
     store::{Call, RedisStore, Reply, StoreError, StoreErrorKind},
@@ -145,6 +151,7 @@ struct Inner {
     time: ServerTime,
     denies: bool,
     denied: Denied,
+    kept: Kept,
     expiring: Expiring,
     coalescer: Coalescer,
     breaker: Breaker,
@@ -162,6 +169,7 @@ impl RedisRateLimits {
             time: ServerTime::default(),
             denies: true,
             denied: Denied::default(),
+            kept: Kept::default(),
             expiring: Expiring::default(),
             coalescer: Coalescer::default(),
             breaker,
@@ -330,9 +338,9 @@ impl RedisRateLimits {
             let now = inner.now(now, inner.deadline).await?;
             for (limit, cost) in hits {
                 // What was seen before is not what is there now, nor is what is seen meanwhile.
-                inner.denied.changed(limit.id);
+                inner.changed(limit.id);
                 let done = work(Arc::clone(&inner), Arc::clone(&limit), cost, now).await;
-                inner.denied.changed(limit.id);
+                inner.changed(limit.id);
                 done?;
             }
             Ok(())
@@ -348,6 +356,12 @@ impl Inner {
     async fn now(&self, callers: u64, left: Duration) -> Result<Now, StoreError> {
         let call = Call::idempotent().within(left);
         self.time.now(callers, &self.store, call).await
+    }
+
+    /// What was seen of a limit is not what is there now.
+    fn changed(&self, id: Identity) {
+        self.denied.changed(id);
+        self.kept.changed(id);
     }
 }
 

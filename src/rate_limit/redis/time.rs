@@ -38,7 +38,10 @@ const TRUSTED: Duration = Duration::from_secs(180);
 const DRIFT: u64 = 2_000;
 
 /// More is not allowed for, in nanoseconds: a server that takes a fifth of a second to say what time it is.
-pub(super) const MOST_UNCERTAIN: u64 = 100_000_000;
+const MOST_UNCERTAIN: u64 = 100_000_000;
+
+/// How far ahead of one caller another may count, in nanoseconds: each is as uncertain of the time.
+pub(super) const AHEAD: u64 = 2 * MOST_UNCERTAIN;
 
 /// So long a request may be on its way back to whoever asked, without leaving the window that it is counted
 /// in, in nanoseconds.
@@ -102,6 +105,11 @@ impl Now {
             .saturating_add(self.error)
             .saturating_add(nanos(took));
         (from, to.min(self.time))
+    }
+
+    /// Whether it is as a caller says.
+    pub(super) fn is_the_callers(self) -> bool {
+        self.callers
     }
 
     /// The same so much later.
@@ -345,7 +353,7 @@ impl Said {
     }
 }
 
-fn nanos(span: Duration) -> u64 {
+pub(super) fn nanos(span: Duration) -> u64 {
     u64::try_from(span.as_nanos()).unwrap_or(u64::MAX)
 }
 

@@ -15,7 +15,8 @@ use super::{
     coalesce::Together,
     decide::Deciding,
     group::Limit,
-    time::{Now, Times},
+    kept::Reading,
+    time::{Now, Times, nanos},
     wire::{Counted, Placed, corrupt, expire_all},
 };
 use crate::{
@@ -132,7 +133,7 @@ impl Inner {
         let times: Vec<_> = limits.iter().map(time).collect();
         Asked {
             changes: limits.iter().map(change).collect(),
-            asking: self.asking(together, &times),
+            asking: self.asking(together, &times, now),
             together,
             times,
         }
@@ -196,12 +197,13 @@ impl Inner {
         if let Some(error) = error {
             return Err(error);
         }
+        self.keep(&deciding, &asking, now);
         self.note(deciding, &changes, &decisions, now);
         Ok(decisions)
     }
 
     /// What is to be asked, so that all requests can be decided about that might be let in.
-    fn asking(&self, together: &Together, times: &[Times]) -> Vec<Asking> {
+    fn asking(&self, together: &Together, times: &[Times], now: Now) -> Vec<Asking> {
         let Together { group, callers } = together;
         let hopeful = |costs: &&[u32]| {
             let most = |hit: usize| group.limits[group.under(hit)].quota.burst_size();
@@ -223,12 +225,36 @@ impl Inner {
                     // More than the limit can never be let in, and is not counted to be given back.
                     let sum = costs_of(at).fold(0_u32, u32::saturating_add);
                     let units = sum.min(limit.quota.limit());
-                    Asking::Window(Placed::new(limit, times, units, &self.expiring))
+                    let placed = Placed::new(limit, times, units, &self.expiring);
+                    Asking::Window(self.remembering(placed, limit, *times, now))
                 } else {
                     Asking::State(costs_of(at).collect())
                 }
             })
             .collect()
+    }
+
+    /// Without what is known of the segments that are over.
+    fn remembering(&self, placed: Placed, limit: &Limit, times: Times, now: Now) -> Placed {
+        let reading = Reading {
+            quota: &limit.quota,
+            times,
+            now,
+            change: self.kept.change(limit.id),
+        };
+        placed.remembering(reading.change, || {
+            self.denies
+                .then(|| self.kept.find(limit.id, &reading, self.way(now)))?
+        })
+    }
+
+    /// How long a request may be on its way, in nanoseconds; where time is what the callers say, none passes.
+    pub(super) fn way(&self, now: Now) -> u64 {
+        if now.is_the_callers() {
+            0
+        } else {
+            nanos(self.deadline)
+        }
     }
 
     /// Sends everything at once, and reads what was counted of each limit.

@@ -3,7 +3,7 @@
 //! It says what a [`SlidingWindow`](crate::rate_limit::SlidingWindow) would, from counts that others go on
 //! changing, and for a caller who does not know to the nanosecond what time it is.
 
-use std::time::Duration;
+use std::{sync::Arc, time::Duration};
 
 use super::time::Times;
 use crate::rate_limit::{Decision, MAX_SEGMENTS, Quota};
@@ -54,6 +54,31 @@ impl View {
             counts: [0; CELLS],
             full: false,
         }
+    }
+
+    /// The view of these segments that was [`kept`](View::kept).
+    pub(super) fn of(span: Span, kept: &[u32]) -> Self {
+        let mut view = Self::empty(span);
+        for (cell, count) in view.counts.iter_mut().zip(kept) {
+            *cell = *count;
+        }
+        view
+    }
+
+    /// All counts, and what is ahead.
+    pub(super) fn kept(&self) -> Arc<[u32]> {
+        self.counts[..=self.newest + 1].into()
+    }
+
+    /// What the newest segment holds.
+    pub(super) fn newest(&self) -> u32 {
+        self.counts[self.newest]
+    }
+
+    /// There is at least so much ahead.
+    pub(super) fn ahead_at_least(&mut self, count: u32) {
+        let ahead = &mut self.counts[self.newest + 1];
+        *ahead = count.max(*ahead);
     }
 
     /// Adds what a segment holds. What does not fit lies at an end: the oldest is told to leave later than

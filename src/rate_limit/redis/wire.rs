@@ -13,7 +13,8 @@ use super::{
     decide::Seen,
     expiring::Expiring,
     group::Limit,
-    time::{MOST_UNCERTAIN, Now, Times},
+    kept::Remembered,
+    time::{AHEAD, Now, Times},
     view::{Span, View},
 };
 use crate::{
@@ -23,9 +24,6 @@ use crate::{
 
 /// Longer than any caller stands still between reading the clock and being answered.
 const SLACK: Duration = Duration::from_secs(60);
-
-/// How far ahead of one caller another may count, in nanoseconds: each is as uncertain of the time.
-const AHEAD: u64 = 2 * MOST_UNCERTAIN;
 
 /// Up to this limit a count has two bytes: four times as much fits, for what waits to be given back.
 const SMALL: u32 = 0x3fff;
@@ -68,6 +66,10 @@ pub(super) struct Placed {
     parts: RangeInclusive<u64>,
     /// The key may be new.
     fresh: bool,
+    /// What need not be read.
+    remembered: Option<Remembered>,
+    /// The changes of what is kept of the limit, before.
+    pub(super) change: u32,
 }
 
 /// What was read.
@@ -109,7 +111,29 @@ impl Placed {
             shape,
             parts: span.first / shape.cells..=ahead.clamp(part, part + 1),
             fresh: units > 0 && !expiring.knows(limit.id, part),
+            remembered: None,
+            change: 0,
         }
+    }
+
+    /// Reads only what is not remembered, if an increment may be all that is asked.
+    pub(super) fn remembering(
+        mut self,
+        change: u32,
+        remembered: impl FnOnce() -> Option<Remembered>,
+    ) -> Self {
+        self.change = change;
+        if self.units > 0 && !self.fresh {
+            // One segment ahead is read from the same key.
+            let last = (self.span.place + 1).is_multiple_of(self.shape.cells);
+            self.remembered = remembered().filter(|one| !(one.ahead && last));
+        }
+        self
+    }
+
+    /// Whether all was read.
+    pub(super) fn is_whole(&self) -> bool {
+        self.remembered.is_none()
     }
 
     pub(super) fn part(&self) -> u64 {
@@ -119,6 +143,15 @@ impl Placed {
     /// Appends the commands.
     pub(super) fn write(&self, limit: &Limit, now: Now, pipeline: &mut Pipeline) {
         let name = part_name(limit, self.part());
+        if let Some(remembered) = &self.remembered {
+            let mut count = self.count(&name, self.span.place, i64::from(self.units));
+            if remembered.ahead {
+                count.arg("GET").arg(self.cell_type());
+                count.arg(self.bits(self.span.place + 1));
+            }
+            pipeline.add_command(count);
+            return;
+        }
         if self.fresh {
             let lifetime = self.lifetime(limit, self.part(), now);
             let mut make = command("SET", 6, name.len() + self.shape.bytes());
@@ -150,12 +183,15 @@ impl Placed {
         times: &Times,
         answers: &mut impl Iterator<Item = Value>,
     ) -> Result<Counted, StoreError> {
+        if let Some(remembered) = &self.remembered {
+            return self.read_newest(remembered, answers.next());
+        }
         if self.fresh {
             answers.nth(1);
         }
         let after = match self.units {
             0 => Some(None),
-            _ => increased(answers.next())?.map(Some),
+            _ => increased(answers.next())?.0.map(Some),
         };
         let Some(Value::Array(values)) = answers.next() else {
             return Err(corrupt());
@@ -199,6 +235,37 @@ impl Placed {
         })
     }
 
+    /// Reads what the increment was answered.
+    fn read_newest(
+        &self,
+        remembered: &Remembered,
+        answer: Option<Value>,
+    ) -> Result<Counted, StoreError> {
+        let (after, ahead) = increased(answer)?;
+        let (mut view, mut short) = (View::of(self.span, &remembered.counts), Vec::new());
+        match after {
+            Some(after) => {
+                let before = after.saturating_sub(self.units);
+                view.set_newest(before);
+                if before == 0 {
+                    // Something was counted there before: the key may have been deleted.
+                    short.push(self.part());
+                }
+            }
+            None => view.full = true,
+        }
+        if remembered.ahead {
+            view.ahead_at_least(ahead.ok_or_else(corrupt)?);
+        }
+        Ok(Counted {
+            seen: Seen::Window(view),
+            taken: after.map_or(0, |_| self.units),
+            undo: Vec::new(),
+            short,
+            blocked: None,
+        })
+    }
+
     fn add(&self, view: &mut View, part: u64, bytes: &[u8]) {
         let start = part * self.shape.cells;
         let skipped = self.span.first.saturating_sub(start);
@@ -220,10 +287,13 @@ impl Placed {
         let mut count = command("BITFIELD", 7, name.len() + 32);
         count.arg(name).arg("OVERFLOW").arg("FAIL").arg("INCRBY");
         count.arg(self.cell_type());
-        // By its place in bits, which is quicker written than its number after a `#`.
-        let bits = segment % self.shape.cells * self.shape.width as u64 * 8;
-        count.arg(bits).arg(by);
+        count.arg(self.bits(segment)).arg(by);
         count
+    }
+
+    /// The place of a count in bits, which is quicker written than its number after a `#`.
+    fn bits(&self, segment: u64) -> u64 {
+        segment % self.shape.cells * self.shape.width as u64 * 8
     }
 
     fn cell_type(&self) -> &'static str {
@@ -352,14 +422,20 @@ pub(super) fn corrupt() -> StoreError {
     StoreError::new(StoreErrorKind::Corrupt)
 }
 
-/// The count after an increment; `None` if it would have been over what a cell holds.
-fn increased(answer: Option<Value>) -> Result<Option<u32>, StoreError> {
+/// The count after an increment, `None` if it would have been over what a cell holds; and another that was
+/// read with it.
+fn increased(answer: Option<Value>) -> Result<(Option<u32>, Option<u32>), StoreError> {
     let Some(Value::Array(values)) = answer else {
         return Err(corrupt());
     };
-    match values[..] {
-        [Value::Int(count)] => u32::try_from(count).map(Some).map_err(|_| corrupt()),
-        [Value::Nil] => Ok(None),
+    let number = |value: &Value| match value {
+        Value::Int(count) => u32::try_from(*count).map(Some).map_err(|_| corrupt()),
+        Value::Nil => Ok(None),
+        _ => Err(corrupt()),
+    };
+    match &values[..] {
+        [count] => Ok((number(count)?, None)),
+        [count, other] => Ok((number(count)?, number(other)?)),
         _ => Err(corrupt()),
     }
 }
