@@ -58,7 +58,12 @@ fn main() -> io::Result<()> {
     let runtime = Builder::new_current_thread().enable_all().build()?;
     let bench = Bench::new(&server, &runtime);
     let mut figures = Figures::new("rate_limit_redis");
-    bench.throughput(&mut figures);
+    // A part of a name as an argument measures only such cells.
+    let part = std::env::args().skip(1).find(|one| !one.starts_with("--"));
+    bench.throughput(&mut figures, part.as_deref());
+    if part.is_some() {
+        return Ok(());
+    }
     bench.refused(&mut figures);
     bench.alone(&mut figures);
     bench.memory(&mut figures);
@@ -121,7 +126,9 @@ impl<'s> Bench<'s> {
     fn limits(&self) -> RedisRateLimits {
         let store = RedisStore::new(&self.server.url()).expect("a url");
         let limits = RedisRateLimits::new(store);
-        limits.deadline(Duration::from_millis(200)).expect("a deadline")
+        limits
+            .deadline(Duration::from_millis(200))
+            .expect("a deadline")
     }
 
     fn ours(&self, quota: Quota) -> Decide {
@@ -179,7 +186,7 @@ impl<'s> Bench<'s> {
         })
     }
 
-    fn throughput(&self, figures: &mut Figures) {
+    fn throughput(&self, figures: &mut Figures, part: Option<&str>) {
         let measured = |name: &str, decide: Decide, keys, flight| Measured {
             name: format!("{name}, {keys} keys, {flight} in flight"),
             decide,
@@ -207,12 +214,8 @@ impl<'s> Bench<'s> {
             cells.push(measured("script", self.script(HOT), 1, flight));
             cells.push(measured("ours", self.ours(HOT), 1, flight));
         }
-        // A part of a name as an argument measures only such cells.
-        if let Some(part) = std::env::args()
-            .skip(1)
-            .find(|part| !part.starts_with("--"))
-        {
-            cells.retain(|cell| cell.name.contains(&part));
+        if let Some(part) = part {
+            cells.retain(|cell| cell.name.contains(part));
         }
         // The first round warms up.
         for round in 0..=ROUNDS {

@@ -1,17 +1,18 @@
 //! [`Coalescer`]: requests at the same time travel together.
 //!
-//! Whoever comes first goes at once. Whoever comes while others are on their way waits for one of them to be
-//! back, and all who wait go together in one pipeline; of those under the same limits the costs are summed
+//! Whoever comes first goes at once. Whoever comes while others are on their way waits for some of them to be
+//! back, and those who wait go together in one pipeline; of those under the same limits the costs are summed
 //! up, and what there is room for is shared out in the order in which they came. Nobody waits for a timer.
 //!
-//! All go in one lane, in which a few may be on their way at a time, so that Redis has something to do while
-//! the next are gathered. On a Cluster, and for logs and paces, each group of limits has a lane of its own in
-//! which one is on its way at a time: another's server may be away. Nobody waits in a circle, as nobody who
-//! is on his way waits for anybody.
+//! All go in one lane, in which a few may be on their way at a time, one after the other: whoever comes when
+//! the last one has been away for a while goes with those who wait. Where many wait when somebody is back,
+//! half of them go before the others hear their answers, so that Redis has something to do while the next are
+//! gathered. On a Cluster, and for logs and paces, each group of limits has a lane of its own in which one is
+//! on its way at a time: another's server may be away. Nobody waits in a circle, as nobody who is on his way
+//! waits for anybody.
 
 use std::{
     collections::{HashMap, hash_map::Entry},
-    mem,
     sync::{
         Arc, Mutex, MutexGuard, PoisonError,
         atomic::{AtomicBool, AtomicU64, Ordering},
@@ -19,29 +20,22 @@ use std::{
     time::{Duration, Instant},
 };
 
-use tokio::{runtime::Handle, sync::oneshot, task::yield_now, time::sleep};
+use tokio::{runtime::Handle, sync::oneshot, time::sleep};
 
 use super::{
-    Inner,
     group::{Costs, Group},
+    lane::Lane,
+    together::{Answer, Caller, Together},
 };
-use crate::{
-    rate_limit::{Decisions, identity::Identity},
-    store::{StoreError, StoreErrorKind},
-};
-
-/// The most groups that travel together.
-const MOST: usize = 256;
+use crate::rate_limit::identity::Identity;
 
 /// How many are on their way at a time in the lane of all.
-const AT_ONCE: usize = 2;
+const AT_ONCE: u32 = 2;
 
 /// The ticket of those who go alone, and whom nobody waits for.
 pub(super) const ALONE: u64 = u64::MAX;
 
 const SHARDS: usize = 64;
-
-pub(super) type Answer = Result<Decisions, StoreError>;
 
 /// A lane, by the group that it belongs to or as that of all.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
@@ -59,40 +53,13 @@ struct Shared {
     watched: AtomicBool,
 }
 
-#[derive(Default)]
-struct Lane {
-    /// Who is on the way, and since when.
-    away: Vec<(u64, Instant)>,
-    /// Where a group waits.
-    places: HashMap<(u64, u64), usize>,
-    waiting: Vec<Together>,
-}
-
-/// Requests under the same limits.
-pub(super) struct Together {
-    pub(super) group: Arc<Group>,
-    pub(super) callers: Vec<Caller>,
-}
-
-pub(super) struct Caller {
-    pub(super) costs: Costs,
-    pub(super) said: u64,
-    since: Instant,
-    answer: oneshot::Sender<Answer>,
-}
-
 /// What becomes of a request.
 pub(super) enum Joined {
     /// It goes at once, with this ticket.
     First(u64),
     Waits(oneshot::Receiver<Answer>),
-}
-
-/// Somebody is on the way. Whatever becomes of him, those who wait go next.
-pub(super) struct OnTheWay {
-    pub(super) inner: Arc<Inner>,
-    pub(super) lane: LaneOf,
-    pub(super) ticket: u64,
+    /// It goes with those who have waited, who have this ticket.
+    Goes(oneshot::Receiver<Answer>, u64, Vec<Together>),
 }
 
 impl LaneOf {
@@ -100,7 +67,7 @@ impl LaneOf {
         Self::Group(group.first, group.second)
     }
 
-    fn at_once(self) -> usize {
+    fn at_once(self) -> u32 {
         match self {
             Self::All => AT_ONCE,
             Self::Group(..) => 1,
@@ -122,19 +89,21 @@ impl Coalescer {
     /// Goes at once, or waits with others.
     pub(super) fn join(
         &self,
-        lane: LaneOf,
+        of: LaneOf,
         id: Identity,
         group: impl FnOnce() -> Group,
         costs: Costs,
         said: u64,
     ) -> Joined {
-        let since = Instant::now();
-        let mut lanes = self.lanes(lane);
-        let at = lanes.entry(lane).or_default();
-        if at.away.len() < lane.at_once() && at.waiting.is_empty() {
-            let ticket = self.0.tickets.fetch_add(1, Ordering::Relaxed);
-            at.away.push((ticket, since));
-            return Joined::First(ticket);
+        let (since, at_once) = (Instant::now(), of.at_once());
+        let mut lanes = self.lanes(of);
+        let lane = lanes.entry(of).or_default();
+        let ticket = || self.0.tickets.fetch_add(1, Ordering::Relaxed);
+        if lane.is_clear() {
+            let ticket = ticket();
+            if lane.go_alone(ticket, since, at_once) {
+                return Joined::First(ticket);
+            }
         }
         let (answer, waits) = oneshot::channel();
         let caller = Caller {
@@ -143,17 +112,48 @@ impl Coalescer {
             since,
             answer,
         };
-        match at.places.entry((id.first, id.second)) {
-            Entry::Occupied(place) => at.waiting[*place.get()].callers.push(caller),
-            Entry::Vacant(place) => {
-                place.insert(at.waiting.len());
-                at.waiting.push(Together {
-                    group: Arc::new(group()),
-                    callers: vec![caller],
-                });
-            }
+        lane.wait(id, group, caller);
+        let ticket = ticket();
+        let goes = lane.go_beside(ticket, since, at_once);
+        if goes.is_empty() {
+            Joined::Waits(waits)
+        } else {
+            Joined::Goes(waits, ticket, goes)
         }
-        Joined::Waits(waits)
+    }
+
+    /// Those who go before so many groups that are back with this ticket hear their answers.
+    pub(super) fn go_ahead(&self, of: LaneOf, ticket: u64, back: usize) -> Vec<Together> {
+        let mut lanes = self.lanes(of);
+        let lane = lanes.get_mut(&of);
+        lane.map_or_else(Vec::new, |lane| lane.go_ahead(ticket, Instant::now(), back))
+    }
+
+    /// Those who go beside those who have just gone, with a ticket of their own.
+    pub(super) fn go_after(&self, of: LaneOf) -> Option<(u64, Vec<Together>)> {
+        let mut lanes = self.lanes(of);
+        let ticket = self.0.tickets.fetch_add(1, Ordering::Relaxed);
+        let lane = lanes.get_mut(&of)?;
+        let after = lane.go_after(ticket, Instant::now(), of.at_once());
+        (!after.is_empty()).then_some((ticket, after))
+    }
+
+    /// Those who go next with this ticket; if there are none, whoever has it is on the way no more.
+    pub(super) fn go_on(&self, of: LaneOf, ticket: u64) -> Vec<Together> {
+        let mut lanes = self.lanes(of);
+        let Entry::Occupied(mut entry) = lanes.entry(of) else {
+            return Vec::new();
+        };
+        let next = entry.get_mut().go_on(ticket, Instant::now(), of.at_once());
+        if entry.get().is_empty() && of != LaneOf::All {
+            entry.remove();
+        }
+        next
+    }
+
+    /// Nobody is on the way in this lane any more, nor can be.
+    pub(super) fn give_up(&self, of: LaneOf) {
+        self.lanes(of).remove(&of);
     }
 
     #[allow(clippy::cast_possible_truncation, reason = "any bits do")]
@@ -162,35 +162,7 @@ impl Coalescer {
             LaneOf::All => 0,
             LaneOf::Group(first, second) => Identity { first, second }.spread() as usize % SHARDS,
         };
-        let shard = &self.0.shards[shard];
-        shard.lock().unwrap_or_else(PoisonError::into_inner)
-    }
-
-    /// Those who wait; if nobody does, whoever has this ticket is on the way no more.
-    fn next(&self, of: LaneOf, ticket: u64) -> Vec<Together> {
-        let mut lanes = self.lanes(of);
-        let Entry::Occupied(mut entry) = lanes.entry(of) else {
-            return Vec::new();
-        };
-        let lane = entry.get_mut();
-        let Some(at) = lane.away.iter().position(|(other, _)| *other == ticket) else {
-            return Vec::new();
-        };
-        let mut next = lane.take();
-        for together in &mut next {
-            // Who went away no longer wants to know.
-            together.callers.retain(|caller| !caller.answer.is_closed());
-        }
-        next.retain(|together| !together.callers.is_empty());
-        if next.is_empty() {
-            lane.away.swap_remove(at);
-            if lane.away.is_empty() && of != LaneOf::All {
-                entry.remove();
-            }
-        } else {
-            lane.away[at].1 = Instant::now();
-        }
-        next
+        self.0.lanes(shard)
     }
 
     /// Sees to it that nobody waits for ever for somebody who stands still: a first request whose future is
@@ -213,45 +185,6 @@ impl Coalescer {
     }
 }
 
-impl Lane {
-    /// The first of those who wait, in the order in which they came.
-    fn take(&mut self) -> Vec<Together> {
-        if self.waiting.len() <= MOST {
-            self.places.clear();
-            return mem::take(&mut self.waiting);
-        }
-        let rest = self.waiting.split_off(MOST);
-        let next = mem::replace(&mut self.waiting, rest);
-        self.find_places();
-        next
-    }
-
-    fn find_places(&mut self) {
-        let ids = self.waiting.iter().map(|together| together.group.id);
-        let places = ids.enumerate().map(|(at, id)| ((id.first, id.second), at));
-        self.places = places.collect();
-    }
-
-    /// Answers those who have waited too long, and lets others go in place of those who stand still.
-    fn sweep(&mut self, deadline: Duration) {
-        let late = |since: Instant| since.elapsed() >= deadline;
-        let mut over = false;
-        for together in &mut self.waiting {
-            let until = together.callers.partition_point(|one| late(one.since));
-            for caller in together.callers.drain(..until) {
-                over = true;
-                let timeout = StoreError::new(StoreErrorKind::Timeout);
-                let _ = caller.answer.send(Err(timeout));
-            }
-        }
-        if over {
-            self.waiting.retain(|together| !together.callers.is_empty());
-            self.find_places();
-            self.away.retain(|(_, since)| !late(*since));
-        }
-    }
-}
-
 /// The watch, over when it ends in whichever way.
 struct Watching(Arc<Shared>);
 
@@ -262,94 +195,22 @@ impl Drop for Watching {
 }
 
 impl Shared {
+    fn lanes(&self, shard: usize) -> MutexGuard<'_, HashMap<LaneOf, Lane>> {
+        self.shards[shard]
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner)
+    }
+
     /// Says whether anybody still waits.
     fn sweep(&self, deadline: Duration) -> bool {
         let mut waits = false;
-        for shard in &self.shards {
-            let mut lanes = shard.lock().unwrap_or_else(PoisonError::into_inner);
-            lanes.retain(|_, lane| {
+        for shard in 0..SHARDS {
+            self.lanes(shard).retain(|of, lane| {
                 lane.sweep(deadline);
-                waits |= !lane.waiting.is_empty();
-                !lane.waiting.is_empty() || !lane.away.is_empty()
+                waits |= !lane.is_clear();
+                !lane.is_empty() || *of == LaneOf::All
             });
         }
         waits
-    }
-}
-
-impl OnTheWay {
-    /// Lets those who wait go next, if any do.
-    fn go_on(&self) {
-        let next = self.inner.coalescer.next(self.lane, self.ticket);
-        if next.is_empty() {
-            return;
-        }
-        // Outside of a runtime nobody waits any more: their senders are dropped with them.
-        if let Ok(runtime) = Handle::try_current() {
-            let on_the_way = Self {
-                inner: Arc::clone(&self.inner),
-                lane: self.lane,
-                ticket: self.ticket,
-            };
-            runtime.spawn(on_the_way.drive(next));
-        } else {
-            self.inner.coalescer.next(self.lane, self.ticket);
-        }
-    }
-
-    /// Takes those who wait, and those who come meanwhile, until nobody waits.
-    async fn drive(self, mut waiting: Vec<Together>) {
-        while !waiting.is_empty() {
-            let answers = self.inner.ask(&waiting).await;
-            for (together, answer) in waiting.into_iter().zip(answers) {
-                together.answer(answer);
-            }
-            // Those who were answered may well ask again.
-            yield_now().await;
-            waiting = self.inner.coalescer.next(self.lane, self.ticket);
-        }
-    }
-}
-
-impl Together {
-    fn answer(self, answer: Result<Vec<Decisions>, StoreError>) {
-        match answer {
-            Ok(decisions) => {
-                for (caller, decisions) in self.callers.into_iter().zip(decisions) {
-                    let _ = caller.answer.send(Ok(decisions));
-                }
-            }
-            Err(error) => {
-                for caller in self.callers {
-                    let _ = caller.answer.send(Err(error.clone()));
-                }
-            }
-        }
-    }
-
-    /// One request alone, which hears its answer itself.
-    pub(super) fn alone(group: Group, costs: Costs, said: u64) -> Self {
-        let (answer, _) = oneshot::channel();
-        Self {
-            group: Arc::new(group),
-            callers: vec![Caller {
-                costs,
-                said,
-                since: Instant::now(),
-                answer,
-            }],
-        }
-    }
-
-    /// How long the first of them has waited.
-    pub(super) fn waited(&self) -> Duration {
-        let since = self.callers.first().map(|caller| caller.since.elapsed());
-        since.unwrap_or_default()
-    }
-}
-
-impl Drop for OnTheWay {
-    fn drop(&mut self) {
-        self.go_on();
     }
 }

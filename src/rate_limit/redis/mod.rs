@@ -71,11 +71,14 @@ mod breaker;
 mod coalesce;
 mod decide;
 mod denied;
+mod drive;
 mod expiring;
 mod group;
 mod kept;
+mod lane;
 mod state;
 mod time;
+mod together;
 mod trip;
 mod verbs;
 mod view;
@@ -91,12 +94,14 @@ use tokio::runtime::Handle;
 
 use self::{
     breaker::Breaker,
-    coalesce::{Coalescer, Joined, LaneOf, OnTheWay, Together},
+    coalesce::{Coalescer, Joined, LaneOf},
     denied::Denied,
+    drive::OnTheWay,
     expiring::Expiring,
     group::{Costs, Group, Limit, group_identity},
     kept::Kept,
     time::{Now, ServerTime},
+    together::Together,
 };
 use super::{
     Decisions, Hit, Quota, RateLimitStore,
@@ -258,27 +263,26 @@ impl RateLimitStore for RedisRateLimits {
             Joined::First(coalesce::ALONE)
         };
         let inner = Arc::clone(inner);
-        let ticket = match joined {
-            Joined::First(ticket) => ticket,
-            Joined::Waits(waits) => {
-                return Reply::Wait(Box::pin(async move {
-                    inner.coalescer.watch(inner.deadline);
-                    let lost = |_| StoreError::new(StoreErrorKind::Unreachable);
-                    waits.await.map_err(lost)?
-                }));
-            }
-        };
-        let alone = [Together::alone(group(), Costs::of(hits), said)];
-        let on_the_way = OnTheWay {
-            inner,
+        let away = |inner: &Arc<Inner>, ticket| OnTheWay {
+            inner: Arc::clone(inner),
             lane,
             ticket,
         };
+        let waits = match joined {
+            Joined::First(ticket) => {
+                let alone = [Together::alone(group(), Costs::of(hits), said)];
+                return away(&inner, ticket).alone(alone);
+            }
+            Joined::Waits(waits) => waits,
+            Joined::Goes(waits, ticket, others) => {
+                away(&inner, ticket).begin(others);
+                waits
+            }
+        };
         Reply::Wait(Box::pin(async move {
-            let mut answers = on_the_way.inner.ask(&alone).await;
-            let corrupt = || StoreError::new(StoreErrorKind::Corrupt);
-            let mut decisions = answers.pop().ok_or_else(corrupt)??;
-            decisions.pop().ok_or_else(corrupt)
+            inner.coalescer.watch(inner.deadline);
+            let lost = |_| StoreError::new(StoreErrorKind::Unreachable);
+            waits.await.map_err(lost)?
         }))
     }
 

@@ -12,11 +12,11 @@ use redis::{Pipeline, Value};
 
 use super::{
     Inner,
-    coalesce::Together,
     decide::Deciding,
     group::Limit,
     kept::Reading,
     time::{Now, Times, nanos},
+    together::Together,
     wire::{Counted, Placed, corrupt, expire_all},
 };
 use crate::{

@@ -1,0 +1,125 @@
+//! [`OnTheWay`]: somebody is on the way, and takes others with him when he is back.
+
+use std::{
+    future::{poll_fn, ready},
+    pin::Pin,
+    sync::Arc,
+    task::Poll,
+};
+
+use tokio::{runtime::Handle, task::yield_now};
+
+use super::{Inner, coalesce::LaneOf, together::Together};
+use crate::{
+    rate_limit::Decisions,
+    store::{Reply, StoreError, StoreErrorKind},
+};
+
+/// Somebody is on the way. Whatever becomes of him, those who wait go next.
+pub(super) struct OnTheWay {
+    pub(super) inner: Arc<Inner>,
+    pub(super) lane: LaneOf,
+    pub(super) ticket: u64,
+}
+
+/// Who asked, and what each was answered.
+type Back = (Vec<Together>, Vec<Result<Vec<Decisions>, StoreError>>);
+
+/// Those who are away.
+type Going = Pin<Box<dyn Future<Output = Back> + Send>>;
+
+impl OnTheWay {
+    /// One request that goes by itself.
+    pub(super) fn alone(self, alone: [Together; 1]) -> Reply<Decisions> {
+        Reply::Wait(Box::pin(async move {
+            let mut answers = self.inner.ask(&alone).await;
+            let corrupt = || StoreError::new(StoreErrorKind::Corrupt);
+            let mut decisions = answers.pop().ok_or_else(corrupt)??;
+            decisions.pop().ok_or_else(corrupt)
+        }))
+    }
+
+    /// Goes with those who wait, in the background.
+    pub(super) fn begin(self, waiting: Vec<Together>) {
+        // Outside of a runtime nobody waits any more: their senders are dropped with them.
+        if let Ok(runtime) = Handle::try_current() {
+            runtime.spawn(self.drive(waiting));
+        } else {
+            self.inner.coalescer.give_up(self.lane);
+        }
+    }
+
+    /// Takes those who wait, and those who come meanwhile, until nobody waits.
+    async fn drive(self, waiting: Vec<Together>) {
+        let coalescer = &self.inner.coalescer;
+        let mut going = self.go(waiting);
+        loop {
+            let (back, answers) = going.await;
+            let ahead = coalescer.go_ahead(self.lane, self.ticket, back.len());
+            going = if ahead.is_empty() {
+                answer(back, answers);
+                // Those who were answered may well ask again.
+                yield_now().await;
+                let next = coalescer.go_on(self.lane, self.ticket);
+                if next.is_empty() {
+                    return;
+                }
+                let going = sent(self.go(next)).await;
+                yield_now().await;
+                going
+            } else {
+                // They are sent before whoever is answered now can ask again.
+                let going = sent(self.go(ahead)).await;
+                yield_now().await;
+                answer(back, answers);
+                yield_now().await;
+                going
+            };
+            if let Some((ticket, after)) = coalescer.go_after(self.lane) {
+                self.with(ticket).begin(after);
+            }
+        }
+    }
+
+    /// Somebody else in the same lane.
+    fn with(&self, ticket: u64) -> Self {
+        Self {
+            inner: Arc::clone(&self.inner),
+            lane: self.lane,
+            ticket,
+        }
+    }
+
+    fn go(&self, waiting: Vec<Together>) -> Going {
+        let inner = Arc::clone(&self.inner);
+        Box::pin(async move {
+            let answers = inner.ask(&waiting).await;
+            (waiting, answers)
+        })
+    }
+}
+
+fn answer(back: Vec<Together>, answers: Vec<Result<Vec<Decisions>, StoreError>>) {
+    for (together, answer) in back.into_iter().zip(answers) {
+        together.answer(answer);
+    }
+}
+
+/// Begins to go.
+async fn sent(mut going: Going) -> Going {
+    let begun = poll_fn(|context| Poll::Ready(going.as_mut().poll(context))).await;
+    match begun {
+        Poll::Ready(back) => Box::pin(ready(back)),
+        Poll::Pending => going,
+    }
+}
+
+impl Drop for OnTheWay {
+    fn drop(&mut self) {
+        let next = self.inner.coalescer.go_on(self.lane, self.ticket);
+        if next.is_empty() {
+            return;
+        }
+        self.with(self.ticket).begin(next);
+    }
+}

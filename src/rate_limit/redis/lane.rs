@@ -1,0 +1,246 @@
+//! [`Lane`]: who is on the way, and who waits.
+
+use std::{
+    collections::HashMap,
+    hash::{BuildHasherDefault, Hasher},
+    mem,
+    time::{Duration, Instant},
+};
+
+use super::{
+    group::Group,
+    together::{Caller, Together},
+};
+use crate::{
+    rate_limit::identity::Identity,
+    store::{StoreError, StoreErrorKind},
+};
+
+/// The most groups that travel together.
+const MOST: usize = 256;
+
+/// So many groups are worth a trip of their own while others are answered.
+const ENOUGH: usize = 16;
+
+/// Who is on the way and who waits, in the order in which they came.
+#[derive(Default)]
+pub(super) struct Lane {
+    away: Vec<Away>,
+    waiting: Vec<Together>,
+    /// Where a group waits.
+    places: HashMap<(u64, u64), usize, BuildHasherDefault<Mix>>,
+    /// How many callers wait.
+    callers: usize,
+    /// When somebody last went.
+    went: Option<Instant>,
+    /// How long a trip took lately.
+    trip: Option<Duration>,
+}
+
+struct Away {
+    ticket: u64,
+    since: Instant,
+    /// He is back, and about to go on with those who come meanwhile.
+    back: bool,
+}
+
+impl Lane {
+    /// Whether nobody is on the way, nor waits.
+    pub(super) fn is_empty(&self) -> bool {
+        self.away.is_empty() && self.waiting.is_empty()
+    }
+
+    /// Whether nobody waits.
+    pub(super) fn is_clear(&self) -> bool {
+        self.waiting.is_empty()
+    }
+
+    /// Lets one caller go at once, if nobody waits and somebody may go.
+    pub(super) fn go_alone(&mut self, ticket: u64, now: Instant, at_once: u32) -> bool {
+        let goes = self.waiting.is_empty() && (self.away.is_empty() || self.is_time(now, at_once));
+        if goes {
+            self.leave(ticket, now);
+        }
+        goes
+    }
+
+    /// Lets one caller wait with those of his group.
+    pub(super) fn wait(&mut self, id: Identity, group: impl FnOnce() -> Group, caller: Caller) {
+        self.callers += 1;
+        let waiting = &mut self.waiting;
+        let place = self.places.entry((id.first, id.second)).or_insert_with(|| {
+            waiting.push(Together::new(group()));
+            waiting.len() - 1
+        });
+        if let Some(together) = waiting.get_mut(*place) {
+            together.callers.push(caller);
+        }
+    }
+
+    /// Lets those who wait go beside those who are on the way, if somebody may. Where they are many under few
+    /// limits, it is better that more of them go as one.
+    pub(super) fn go_beside(&mut self, ticket: u64, now: Instant, at_once: u32) -> Vec<Together> {
+        if self.callers > 2 * self.waiting.len() || !self.is_time(now, at_once) {
+            return Vec::new();
+        }
+        self.go(ticket, now, MOST)
+    }
+
+    /// Lets those who wait go beside those who have just gone, if they are enough.
+    pub(super) fn go_after(&mut self, ticket: u64, now: Instant, at_once: u32) -> Vec<Together> {
+        if self.waiting.len() < ENOUGH || self.away.len() >= at_once as usize {
+            return Vec::new();
+        }
+        self.go(ticket, now, MOST)
+    }
+
+    /// Lets some of those who wait go before so many groups that are back hear their answers, if enough wait:
+    /// half of both, so that the ones are on their way while the others ask again.
+    pub(super) fn go_ahead(&mut self, ticket: u64, now: Instant, back: usize) -> Vec<Together> {
+        let waiting = self.waiting.len();
+        let Some(at) = self.position(ticket) else {
+            return Vec::new();
+        };
+        self.back(at, now);
+        if waiting < ENOUGH || 3 * waiting < back {
+            return Vec::new();
+        }
+        self.away.swap_remove(at);
+        self.go(ticket, now, (waiting + back).div_ceil(2))
+    }
+
+    /// Lets those who wait go, unless they are few and others have just gone, who will see to them. If nobody
+    /// goes, whoever has this ticket is on the way no more.
+    pub(super) fn go_on(&mut self, ticket: u64, now: Instant, at_once: u32) -> Vec<Together> {
+        let Some(at) = self.position(ticket) else {
+            return Vec::new();
+        };
+        self.back(at, now);
+        self.away.swap_remove(at);
+        let (waiting, others) = (self.waiting.len(), self.away.len() as u32);
+        if others > 0 && waiting < ENOUGH && !self.is_time(now, at_once) {
+            return Vec::new();
+        }
+        // Half of many, and then the others: Redis has something to do while they are gathered.
+        let halves = waiting >= 2 * ENOUGH && others + 2 <= at_once;
+        self.go(ticket, now, if halves { waiting.div_ceil(2) } else { MOST })
+    }
+
+    /// Answers those who have waited too long, and lets others go in place of those who stand still.
+    pub(super) fn sweep(&mut self, deadline: Duration) {
+        let late = |since: Instant| since.elapsed() >= deadline;
+        let mut over = false;
+        for together in &mut self.waiting {
+            let until = together.callers.partition_point(|one| late(one.since));
+            for caller in together.callers.drain(..until) {
+                over = true;
+                let timeout = StoreError::new(StoreErrorKind::Timeout);
+                let _ = caller.answer.send(Err(timeout));
+            }
+        }
+        if over {
+            self.waiting.retain(|together| !together.callers.is_empty());
+            self.find_places();
+            self.away.retain(|away| !late(away.since));
+        }
+    }
+
+    /// Whether somebody may go beside those who are on the way: not all who may are, and the last one has been
+    /// for a while, so that they come back one after the other.
+    fn is_time(&self, now: Instant, at_once: u32) -> bool {
+        let (Some(went), Some(trip)) = (self.went, self.trip) else {
+            return self.away.is_empty();
+        };
+        let gathering = self.away.iter().any(|away| away.back);
+        let since = now.saturating_duration_since(went);
+        self.away.len() < at_once as usize && !gathering && since >= trip / at_once
+    }
+
+    fn position(&self, ticket: u64) -> Option<usize> {
+        self.away.iter().position(|away| away.ticket == ticket)
+    }
+
+    /// The first of those who wait leave.
+    fn go(&mut self, ticket: u64, now: Instant, most: usize) -> Vec<Together> {
+        let next = self.take(most.min(MOST));
+        if !next.is_empty() {
+            self.leave(ticket, now);
+        }
+        next
+    }
+
+    fn leave(&mut self, ticket: u64, now: Instant) {
+        self.away.push(Away {
+            ticket,
+            since: now,
+            back: false,
+        });
+        self.went = Some(now);
+    }
+
+    fn back(&mut self, at: usize, now: Instant) {
+        let away = &mut self.away[at];
+        if mem::replace(&mut away.back, true) {
+            return;
+        }
+        let took = now.saturating_duration_since(away.since);
+        // Of a few that took longer, most waited for something that does not come again.
+        let trip = self
+            .trip
+            .map_or(took, |trip| took.min((3 * trip + took) / 4));
+        self.trip = Some(trip);
+    }
+
+    /// The first groups of those who wait, without those callers who went away.
+    fn take(&mut self, most: usize) -> Vec<Together> {
+        let mut next = if self.waiting.len() <= most {
+            self.callers = 0;
+            self.places.clear();
+            mem::take(&mut self.waiting)
+        } else {
+            let rest = self.waiting.split_off(most);
+            let next = mem::replace(&mut self.waiting, rest);
+            self.find_places();
+            next
+        };
+        for together in &mut next {
+            together.callers.retain(|caller| !caller.answer.is_closed());
+        }
+        next.retain(|together| !together.callers.is_empty());
+        next
+    }
+
+    fn find_places(&mut self) {
+        self.callers = self
+            .waiting
+            .iter()
+            .map(|together| together.callers.len())
+            .sum();
+        self.places.clear();
+        let ids = self.waiting.iter().map(|together| together.group.id);
+        let places = ids.enumerate().map(|(at, id)| ((id.first, id.second), at));
+        self.places.extend(places);
+    }
+}
+
+/// A group's identity is a hash under numbers that nobody knows; it is only to be mixed.
+#[derive(Clone, Copy, Default)]
+struct Mix(u64);
+
+impl Hasher for Mix {
+    fn write(&mut self, bytes: &[u8]) {
+        for byte in bytes {
+            self.write_u64(u64::from(*byte));
+        }
+    }
+
+    #[allow(clippy::cast_possible_truncation, reason = "both halves are taken")]
+    fn write_u64(&mut self, word: u64) {
+        let product = u128::from(self.0 ^ word).wrapping_mul(0x9e37_79b9_7f4a_7c15);
+        self.0 = (product >> 64) as u64 ^ product as u64;
+    }
+
+    fn finish(&self) -> u64 {
+        self.0
+    }
+}
