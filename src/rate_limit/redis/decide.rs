@@ -2,9 +2,11 @@
 
 use std::time::Duration;
 
+use smallvec::smallvec;
+
 use super::{
     denied::Known,
-    group::{Group, Limit},
+    group::{Few, Group, Limit},
     time::{Now, ServerTime, Times},
     view::View,
 };
@@ -70,24 +72,24 @@ impl Seen {
 /// The limits as they are while requests are decided about, one after the other.
 pub(super) struct Deciding<'g> {
     pub(super) group: &'g Group,
-    pub(super) times: Vec<Times>,
-    pub(super) seen: Vec<Seen>,
+    pub(super) times: Few<Times>,
+    pub(super) seen: Few<Seen>,
     /// The units that were let in under each limit.
-    pub(super) admitted: Vec<u32>,
+    pub(super) admitted: Few<u32>,
     /// Whether anything was ever, also if it was taken back.
-    pub(super) begun: Vec<bool>,
+    pub(super) begun: Few<bool>,
 }
 
 impl<'g> Deciding<'g> {
     /// Before anything was seen.
-    pub(super) fn new(group: &'g Group, times: Vec<Times>) -> Self {
+    pub(super) fn new(group: &'g Group, times: Few<Times>) -> Self {
         let limits = group.limits.len();
         Self {
             group,
             times,
-            seen: Vec::with_capacity(limits),
-            admitted: vec![0; limits],
-            begun: vec![false; limits],
+            seen: Few::with_capacity(limits),
+            admitted: smallvec![0; limits],
+            begun: smallvec![false; limits],
         }
     }
 }

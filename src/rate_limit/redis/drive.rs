@@ -2,6 +2,7 @@
 
 use std::{
     future::{poll_fn, ready},
+    mem,
     pin::Pin,
     sync::Arc,
     task::Poll,
@@ -9,7 +10,7 @@ use std::{
 
 use tokio::{runtime::Handle, task::yield_now};
 
-use super::{Inner, coalesce::LaneOf, together::Together};
+use super::{Inner, coalesce::LaneOf, group::Few, together::Together};
 use crate::{
     rate_limit::Decisions,
     store::{Reply, StoreError, StoreErrorKind},
@@ -23,7 +24,7 @@ pub(super) struct OnTheWay {
 }
 
 /// Who asked, and what each was answered.
-type Back = (Vec<Together>, Vec<Result<Vec<Decisions>, StoreError>>);
+type Back = (Vec<Together>, Vec<Result<Few<Decisions>, StoreError>>);
 
 /// Those who are away.
 type Going = Pin<Box<dyn Future<Output = Back> + Send>>;
@@ -64,13 +65,10 @@ impl OnTheWay {
                 if next.is_empty() {
                     return;
                 }
-                let going = sent(self.go(next)).await;
-                yield_now().await;
-                going
+                sent(self.go(next)).await
             } else {
                 // They are sent before whoever is answered now can ask again.
                 let going = sent(self.go(ahead)).await;
-                yield_now().await;
                 answer(back, answers);
                 yield_now().await;
                 going
@@ -99,18 +97,36 @@ impl OnTheWay {
     }
 }
 
-fn answer(back: Vec<Together>, answers: Vec<Result<Vec<Decisions>, StoreError>>) {
+fn answer(back: Vec<Together>, answers: Vec<Result<Few<Decisions>, StoreError>>) {
     for (together, answer) in back.into_iter().zip(answers) {
         together.answer(answer);
     }
 }
 
-/// Begins to go.
+/// Begins to go, and lets the connection send it before it goes on: behind what is to be done already, but
+/// before more is looked for.
 async fn sent(mut going: Going) -> Going {
-    let begun = poll_fn(|context| Poll::Ready(going.as_mut().poll(context))).await;
-    match begun {
-        Poll::Ready(back) => Box::pin(ready(back)),
-        Poll::Pending => going,
+    let mut back = None;
+    let mut begun = false;
+    poll_fn(|context| {
+        if mem::replace(&mut begun, true) {
+            return Poll::Ready(());
+        }
+        match going.as_mut().poll(context) {
+            Poll::Ready(done) => {
+                back = Some(done);
+                Poll::Ready(())
+            }
+            Poll::Pending => {
+                context.waker().wake_by_ref();
+                Poll::Pending
+            }
+        }
+    })
+    .await;
+    match back {
+        Some(back) => Box::pin(ready(back)),
+        None => going,
     }
 }
 

@@ -1,6 +1,7 @@
 //! [`Group`]: the limits that are decided about together, named in Redis.
 
 use base64::{Engine, engine::general_purpose::URL_SAFE_NO_PAD};
+use smallvec::{SmallVec, smallvec};
 
 use super::wire::{self, Shape};
 use crate::{
@@ -10,6 +11,9 @@ use crate::{
     },
     store::RedisStore,
 };
+
+/// One of each limit: most requests are under one.
+pub(super) type Few<T> = SmallVec<[T; 1]>;
 
 /// One quota under one key.
 #[derive(Clone, Debug)]
@@ -28,7 +32,7 @@ pub(super) struct Limit {
 pub(super) struct Group {
     /// Of them all, in their order.
     pub(super) id: Identity,
-    pub(super) limits: Vec<Limit>,
+    pub(super) limits: Few<Limit>,
     /// Which limit each hit is under, if it is not its own.
     under: Option<Vec<usize>>,
 }
@@ -87,11 +91,11 @@ impl Group {
         if let [one] = hits {
             return Self {
                 id,
-                limits: vec![Limit::of(identities, store, one)],
+                limits: smallvec![Limit::of(identities, store, one)],
                 under: None,
             };
         }
-        let mut limits = Vec::<Limit>::with_capacity(hits.len());
+        let mut limits = Few::<Limit>::with_capacity(hits.len());
         let under = hits.iter().map(|hit| {
             let id = identity(identities, hit);
             if let Some(at) = limits.iter().position(|limit| limit.id == id) {

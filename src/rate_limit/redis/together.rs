@@ -1,13 +1,10 @@
 //! [`Together`]: requests under the same limits, which are asked about as one.
 
-use std::{
-    sync::Arc,
-    time::{Duration, Instant},
-};
+use std::{sync::Arc, time::Instant};
 
 use tokio::sync::oneshot;
 
-use super::group::{Costs, Group};
+use super::group::{Costs, Few, Group};
 use crate::{rate_limit::Decisions, store::StoreError};
 
 pub(super) type Answer = Result<Decisions, StoreError>;
@@ -15,7 +12,7 @@ pub(super) type Answer = Result<Decisions, StoreError>;
 /// Requests under the same limits.
 pub(super) struct Together {
     pub(super) group: Arc<Group>,
-    pub(super) callers: Vec<Caller>,
+    pub(super) callers: Few<Caller>,
 }
 
 pub(super) struct Caller {
@@ -30,7 +27,7 @@ impl Together {
     pub(super) fn new(group: Group) -> Self {
         Self {
             group: Arc::new(group),
-            callers: Vec::with_capacity(1),
+            callers: Few::new(),
         }
     }
 
@@ -47,13 +44,12 @@ impl Together {
         alone
     }
 
-    /// How long the first of them has waited.
-    pub(super) fn waited(&self) -> Duration {
-        let since = self.callers.first().map(|caller| caller.since.elapsed());
-        since.unwrap_or_default()
+    /// Since when the first of them waits.
+    pub(super) fn since(&self) -> Option<Instant> {
+        self.callers.first().map(|caller| caller.since)
     }
 
-    pub(super) fn answer(self, answer: Result<Vec<Decisions>, StoreError>) {
+    pub(super) fn answer(self, answer: Result<Few<Decisions>, StoreError>) {
         match answer {
             Ok(decisions) => {
                 for (caller, decisions) in self.callers.into_iter().zip(decisions) {

@@ -13,7 +13,7 @@ use redis::{Pipeline, Value};
 use super::{
     Inner,
     decide::Deciding,
-    group::Limit,
+    group::{Few, Limit},
     kept::Reading,
     time::{Now, Times, nanos},
     together::Together,
@@ -38,10 +38,10 @@ type Window<'a> = (&'a Limit, &'a Placed, &'a Times);
 /// What one group asks.
 struct Asked<'g> {
     together: &'g Together,
-    times: Vec<Times>,
+    times: Few<Times>,
     /// The changes of its limits before.
-    changes: Vec<u32>,
-    asking: Vec<Asking>,
+    changes: Few<u32>,
+    asking: Few<Asking>,
 }
 
 /// Nothing is known of what was sent until it is answered.
@@ -57,7 +57,7 @@ impl Inner {
     pub(super) async fn ask(
         self: &Arc<Self>,
         requests: &[Together],
-    ) -> Vec<Result<Vec<Decisions>, StoreError>> {
+    ) -> Vec<Result<Few<Decisions>, StoreError>> {
         let names = || {
             let limits = requests.iter().flat_map(|together| &together.group.limits);
             limits.map(|limit| limit.name.as_str())
@@ -91,12 +91,13 @@ impl Inner {
     async fn trip(
         self: &Arc<Self>,
         requests: &[Together],
-    ) -> Result<Vec<Result<Vec<Decisions>, StoreError>>, StoreError> {
+    ) -> Result<Vec<Result<Few<Decisions>, StoreError>>, StoreError> {
         let callers = requests.iter().flat_map(|together| &together.callers);
         let said = callers.map(|caller| caller.said).max().unwrap_or(0);
-        let waited = requests.iter().map(Together::waited).max();
-        let left = self.deadline.saturating_sub(waited.unwrap_or_default());
         let started = Instant::now();
+        let first = requests.iter().filter_map(Together::since).min();
+        let waited = started.saturating_duration_since(first.unwrap_or(started));
+        let left = self.deadline.saturating_sub(waited);
         let now = self.now(said, left).await?;
         let at = Instant::now();
         let left = left.saturating_sub(at - started);
@@ -130,7 +131,7 @@ impl Inner {
         let limits = &together.group.limits;
         let change = |limit: &Limit| self.denied.change(limit.id);
         let time = |limit: &Limit| self.time.of_key(now, &limit.quota, limit.id);
-        let times: Vec<_> = limits.iter().map(time).collect();
+        let times: Few<_> = limits.iter().map(time).collect();
         Asked {
             changes: limits.iter().map(change).collect(),
             asking: self.asking(together, &times, now),
@@ -143,11 +144,11 @@ impl Inner {
     async fn answer(
         self: &Arc<Self>,
         asked: Asked<'_>,
-        counted: Vec<Result<Counted, StoreError>>,
+        counted: Few<Result<Counted, StoreError>>,
         mut error: Option<StoreError>,
         now: Now,
         took: Duration,
-    ) -> Result<Vec<Decisions>, StoreError> {
+    ) -> Result<Few<Decisions>, StoreError> {
         let Asked {
             together: Together { group, callers },
             times,
@@ -155,7 +156,7 @@ impl Inner {
             asking,
         } = asked;
         let limits = group.limits.iter().zip(&asking);
-        let mut counted: Vec<_> = counted
+        let mut counted: Few<_> = counted
             .into_iter()
             .zip(limits)
             .map(|(counted, (limit, asking))| match counted {
@@ -171,7 +172,7 @@ impl Inner {
             })
             .collect();
         let mut deciding = Deciding::new(group, times);
-        let mut decisions = Vec::new();
+        let mut decisions = Few::new();
         if error.is_none() {
             let seen = counted.iter_mut().flatten().map(Counted::take_seen);
             deciding.seen.extend(seen);
@@ -203,7 +204,7 @@ impl Inner {
     }
 
     /// What is to be asked, so that all requests can be decided about that might be let in.
-    fn asking(&self, together: &Together, times: &[Times], now: Now) -> Vec<Asking> {
+    fn asking(&self, together: &Together, times: &[Times], now: Now) -> Few<Asking> {
         let Together { group, callers } = together;
         let hopeful = |costs: &&[u32]| {
             let most = |hit: usize| group.limits[group.under(hit)].quota.burst_size();
@@ -225,8 +226,7 @@ impl Inner {
                     // More than the limit can never be let in, and is not counted to be given back.
                     let sum = costs_of(at).fold(0_u32, u32::saturating_add);
                     let units = sum.min(limit.quota.limit());
-                    let placed = Placed::new(limit, times, units, &self.expiring);
-                    Asking::Window(self.remembering(placed, limit, *times, now))
+                    Asking::Window(self.placed(limit, *times, units, now))
                 } else {
                     Asking::State(costs_of(at).collect())
                 }
@@ -234,18 +234,22 @@ impl Inner {
             .collect()
     }
 
-    /// Without what is known of the segments that are over.
-    fn remembering(&self, placed: Placed, limit: &Limit, times: Times, now: Now) -> Placed {
+    /// Where units are to be counted, and what must be read for it.
+    fn placed(&self, limit: &Limit, times: Times, units: u32, now: Now) -> Placed {
         let reading = Reading {
             quota: &limit.quota,
             times,
             now,
             change: self.kept.change(limit.id),
         };
-        placed.remembering(reading.change, || {
-            self.denies
-                .then(|| self.kept.find(limit.id, &reading, self.way(now)))?
-        })
+        let remembered = if self.denies && units > 0 {
+            self.kept.find(limit.id, &reading, self.way(now))
+        } else {
+            None
+        };
+        let mut placed = Placed::new(limit, &times, units, &self.expiring, remembered);
+        placed.change = reading.change;
+        placed
     }
 
     /// How long a request may be on its way, in nanoseconds; where time is what the callers say, none passes.
@@ -263,7 +267,7 @@ impl Inner {
         asked: &Asked<'_>,
         now: Now,
         call: Call,
-    ) -> Vec<Result<Counted, StoreError>> {
+    ) -> Few<Result<Counted, StoreError>> {
         let limits = &asked.together.group.limits;
         let mut trips = Vec::<Vec<usize>>::new();
         for (at, limit) in limits.iter().enumerate() {
@@ -325,7 +329,7 @@ impl Inner {
         asked: &[Asked<'_>],
         now: Now,
         call: Call,
-    ) -> Vec<Vec<Result<Counted, StoreError>>> {
+    ) -> Vec<Few<Result<Counted, StoreError>>> {
         let windows = asked.iter().flat_map(|asked| {
             let limits = asked.together.group.limits.iter();
             let limits = limits.zip(&asked.asking).zip(&asked.times);
@@ -366,6 +370,7 @@ impl Inner {
     fn remember(&self, limit: &Limit, asking: &Asking) {
         if let Asking::Window(placed) = asking
             && placed.units > 0
+            && placed.is_whole()
         {
             self.expiring.remember(limit.id, placed.part());
         }

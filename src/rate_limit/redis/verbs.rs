@@ -73,7 +73,7 @@ impl Inner {
                 return self.log_back(limit, units, (from, to), self.call()).await;
             }
         }
-        let placed = Placed::new(limit, &times, 0, &self.expiring);
+        let placed = Placed::new(limit, &times, 0, &self.expiring, None);
         let counted = self.exchange_window(limit, &placed, now, &times).await?;
         let Seen::Window(view) = counted.seen else {
             return Ok(());
@@ -101,7 +101,8 @@ impl Inner {
         let (quota, times) = (&limit.quota, self.time.of_key(now, &limit.quota, limit.id));
         self.time.track(now, limit.id);
         if limit.is_window() {
-            let placed = Placed::new(limit, &times, units.min(quota.limit()), &self.expiring);
+            let units = units.min(quota.limit());
+            let placed = Placed::new(limit, &times, units, &self.expiring, None);
             let mut counted = self.exchange_window(limit, &placed, now, &times).await?;
             let fits = counted.taken.min(counted.seen.room(quota, &times));
             let mut behind = Pipeline::new();

@@ -94,8 +94,17 @@ impl Counted {
 }
 
 impl Placed {
-    pub(super) fn new(limit: &Limit, times: &Times, units: u32, expiring: &Expiring) -> Self {
+    pub(super) fn new(
+        limit: &Limit,
+        times: &Times,
+        units: u32,
+        expiring: &Expiring,
+        remembered: Option<Remembered>,
+    ) -> Self {
         let (span, shape) = (Span::of(&limit.quota, times), limit.shape());
+        // One segment ahead is read from the same key.
+        let last = (span.place + 1).is_multiple_of(shape.cells);
+        let remembered = remembered.filter(|one| !(one.ahead && last));
         let segment = limit.quota.segment_nanos();
         let part = span.place / shape.cells;
         // What others count a little ahead is read, too.
@@ -110,25 +119,11 @@ impl Placed {
             units,
             shape,
             parts: span.first / shape.cells..=ahead.clamp(part, part + 1),
-            fresh: units > 0 && !expiring.knows(limit.id, part),
-            remembered: None,
+            // What is remembered was read of a key that has an expiry.
+            fresh: remembered.is_none() && units > 0 && !expiring.knows(limit.id, part),
+            remembered,
             change: 0,
         }
-    }
-
-    /// Reads only what is not remembered, if an increment may be all that is asked.
-    pub(super) fn remembering(
-        mut self,
-        change: u32,
-        remembered: impl FnOnce() -> Option<Remembered>,
-    ) -> Self {
-        self.change = change;
-        if self.units > 0 && !self.fresh {
-            // One segment ahead is read from the same key.
-            let last = (self.span.place + 1).is_multiple_of(self.shape.cells);
-            self.remembered = remembered().filter(|one| !(one.ahead && last));
-        }
-        self
     }
 
     /// Whether all was read.
