@@ -98,12 +98,10 @@ impl Coalescer {
         let (since, at_once) = (Instant::now(), of.at_once());
         let mut lanes = self.lanes(of);
         let lane = lanes.entry(of).or_default();
-        let ticket = || self.0.tickets.fetch_add(1, Ordering::Relaxed);
-        if lane.is_clear() {
-            let ticket = ticket();
-            if lane.go_alone(ticket, since, at_once) {
-                return Joined::First(ticket);
-            }
+        if lane.is_clear()
+            && let Some(ticket) = lane.go_alone(|| self.ticket(), since, at_once)
+        {
+            return Joined::First(ticket);
         }
         let (answer, waits) = oneshot::channel();
         let caller = Caller {
@@ -113,13 +111,14 @@ impl Coalescer {
             answer,
         };
         lane.wait(id, group, caller);
-        let ticket = ticket();
-        let goes = lane.go_beside(ticket, since, at_once);
-        if goes.is_empty() {
-            Joined::Waits(waits)
-        } else {
-            Joined::Goes(waits, ticket, goes)
+        match lane.go_beside(|| self.ticket(), since, at_once) {
+            Some((ticket, others)) => Joined::Goes(waits, ticket, others),
+            None => Joined::Waits(waits),
         }
+    }
+
+    fn ticket(&self) -> u64 {
+        self.0.tickets.fetch_add(1, Ordering::Relaxed)
     }
 
     /// Those who go before so many groups that are back with this ticket hear their answers.
@@ -132,10 +131,8 @@ impl Coalescer {
     /// Those who go beside those who have just gone, with a ticket of their own.
     pub(super) fn go_after(&self, of: LaneOf) -> Option<(u64, Vec<Together>)> {
         let mut lanes = self.lanes(of);
-        let ticket = self.0.tickets.fetch_add(1, Ordering::Relaxed);
         let lane = lanes.get_mut(&of)?;
-        let after = lane.go_after(ticket, Instant::now(), of.at_once());
-        (!after.is_empty()).then_some((ticket, after))
+        lane.go_after(|| self.ticket(), Instant::now(), of.at_once())
     }
 
     /// Those who go next with this ticket; if there are none, whoever has it is on the way no more.

@@ -1,5 +1,8 @@
 //! [`Lane`]: who is on the way, and who waits.
 
+#[cfg(test)]
+mod tests;
+
 use std::{
     collections::HashMap,
     hash::{BuildHasherDefault, Hasher},
@@ -56,12 +59,14 @@ impl Lane {
     }
 
     /// Lets one caller go at once, if nobody waits and somebody may go.
-    pub(super) fn go_alone(&mut self, ticket: u64, now: Instant, at_once: u32) -> bool {
-        let goes = self.waiting.is_empty() && (self.away.is_empty() || self.is_time(now, at_once));
-        if goes {
-            self.leave(ticket, now);
-        }
-        goes
+    pub(super) fn go_alone(
+        &mut self,
+        ticket: impl FnOnce() -> u64,
+        now: Instant,
+        at_once: u32,
+    ) -> Option<u64> {
+        let goes = self.waiting.is_empty() && self.is_time(now, at_once);
+        goes.then(|| self.leave(ticket(), now))
     }
 
     /// Lets one caller wait with those of his group.
@@ -77,53 +82,63 @@ impl Lane {
         }
     }
 
-    /// Lets those who wait go beside those who are on the way, if somebody may. Where they are many under few
-    /// limits, it is better that more of them go as one.
-    pub(super) fn go_beside(&mut self, ticket: u64, now: Instant, at_once: u32) -> Vec<Together> {
-        if self.callers > 2 * self.waiting.len() || !self.is_time(now, at_once) {
-            return Vec::new();
-        }
-        self.go(ticket, now, MOST)
+    /// Lets those who wait go beside those who are on the way, if somebody may; where nobody is, in place of
+    /// whoever stood still. Where they are many under few limits, it is better that more of them go as one.
+    pub(super) fn go_beside(
+        &mut self,
+        ticket: impl FnOnce() -> u64,
+        now: Instant,
+        at_once: u32,
+    ) -> Option<(u64, Vec<Together>)> {
+        let many = self.callers > 2 * self.waiting.len();
+        let goes = self.away.is_empty() || !many && self.is_time(now, at_once);
+        goes.then(|| self.go(ticket, now, MOST))?
     }
 
     /// Lets those who wait go beside those who have just gone, if they are enough.
-    pub(super) fn go_after(&mut self, ticket: u64, now: Instant, at_once: u32) -> Vec<Together> {
-        if self.waiting.len() < ENOUGH || self.away.len() >= at_once as usize {
-            return Vec::new();
-        }
-        self.go(ticket, now, MOST)
+    pub(super) fn go_after(
+        &mut self,
+        ticket: impl FnOnce() -> u64,
+        now: Instant,
+        at_once: u32,
+    ) -> Option<(u64, Vec<Together>)> {
+        let goes = self.waiting.len() >= ENOUGH && self.away.len() < at_once as usize;
+        goes.then(|| self.go(ticket, now, MOST))?
     }
 
     /// Lets some of those who wait go before so many groups that are back hear their answers, if enough wait:
     /// half of both, so that the ones are on their way while the others ask again.
     pub(super) fn go_ahead(&mut self, ticket: u64, now: Instant, back: usize) -> Vec<Together> {
         let waiting = self.waiting.len();
-        let Some(at) = self.position(ticket) else {
+        let Some(at) = self.back(ticket, now) else {
             return Vec::new();
         };
-        self.back(at, now);
         if waiting < ENOUGH || 3 * waiting < back {
             return Vec::new();
         }
-        self.away.swap_remove(at);
-        self.go(ticket, now, (waiting + back).div_ceil(2))
+        let gone = self.go(|| ticket, now, (waiting + back).div_ceil(2));
+        gone.map_or_else(Vec::new, |(_, next)| {
+            self.away.swap_remove(at);
+            next
+        })
     }
 
     /// Lets those who wait go, unless they are few and others have just gone, who will see to them. If nobody
     /// goes, whoever has this ticket is on the way no more.
     pub(super) fn go_on(&mut self, ticket: u64, now: Instant, at_once: u32) -> Vec<Together> {
-        let Some(at) = self.position(ticket) else {
+        let Some(at) = self.back(ticket, now) else {
             return Vec::new();
         };
-        self.back(at, now);
         self.away.swap_remove(at);
-        let (waiting, others) = (self.waiting.len(), self.away.len() as u32);
+        let (waiting, others) = (self.waiting.len(), self.away.len());
         if others > 0 && waiting < ENOUGH && !self.is_time(now, at_once) {
             return Vec::new();
         }
         // Half of many, and then the others: Redis has something to do while they are gathered.
-        let halves = waiting >= 2 * ENOUGH && others + 2 <= at_once;
-        self.go(ticket, now, if halves { waiting.div_ceil(2) } else { MOST })
+        let halves = waiting >= 2 * ENOUGH && others + 2 <= at_once as usize;
+        let most = if halves { waiting.div_ceil(2) } else { MOST };
+        let gone = self.go(|| ticket, now, most);
+        gone.map_or_else(Vec::new, |(_, next)| next)
     }
 
     /// Answers those who have waited too long, and lets others go in place of those who stand still.
@@ -145,50 +160,59 @@ impl Lane {
         }
     }
 
-    /// Whether somebody may go beside those who are on the way: not all who may are, and the last one has been
-    /// for a while, so that they come back one after the other.
+    /// Whether somebody may go: of those who may be on their way, not all are, nor is one about to go on, and
+    /// the last one has been for a while, so that they come back one after the other.
     fn is_time(&self, now: Instant, at_once: u32) -> bool {
-        let (Some(went), Some(trip)) = (self.went, self.trip) else {
-            return self.away.is_empty();
-        };
-        let gathering = self.away.iter().any(|away| away.back);
-        let since = now.saturating_duration_since(went);
-        self.away.len() < at_once as usize && !gathering && since >= trip / at_once
-    }
-
-    fn position(&self, ticket: u64) -> Option<usize> {
-        self.away.iter().position(|away| away.ticket == ticket)
-    }
-
-    /// The first of those who wait leave.
-    fn go(&mut self, ticket: u64, now: Instant, most: usize) -> Vec<Together> {
-        let next = self.take(most.min(MOST));
-        if !next.is_empty() {
-            self.leave(ticket, now);
+        if self.away.is_empty() {
+            return true;
         }
-        next
+        let (Some(went), Some(trip)) = (self.went, self.trip) else {
+            return false;
+        };
+        self.away.len() < at_once as usize
+            && now.saturating_duration_since(went) >= trip / at_once
+            && !self.away.iter().any(|away| away.back)
     }
 
-    fn leave(&mut self, ticket: u64, now: Instant) {
+    fn leave(&mut self, ticket: u64, now: Instant) -> u64 {
         self.away.push(Away {
             ticket,
             since: now,
             back: false,
         });
         self.went = Some(now);
+        ticket
     }
 
-    fn back(&mut self, at: usize, now: Instant) {
-        let away = &mut self.away[at];
-        if mem::replace(&mut away.back, true) {
-            return;
+    /// Whoever has this ticket is back.
+    fn back(&mut self, ticket: u64, now: Instant) -> Option<usize> {
+        let at = self.away.iter().position(|away| away.ticket == ticket)?;
+        let away = self.away.get_mut(at)?;
+        if !mem::replace(&mut away.back, true) {
+            let took = now.saturating_duration_since(away.since);
+            // Of a few that took longer, most waited for something that does not come again.
+            let trip = self
+                .trip
+                .map_or(took, |trip| took.min((3 * trip + took) / 4));
+            self.trip = Some(trip);
         }
-        let took = now.saturating_duration_since(away.since);
-        // Of a few that took longer, most waited for something that does not come again.
-        let trip = self
-            .trip
-            .map_or(took, |trip| took.min((3 * trip + took) / 4));
-        self.trip = Some(trip);
+        Some(at)
+    }
+
+    /// The first of those who wait leave, if anybody who waits still wants to know.
+    fn go(
+        &mut self,
+        ticket: impl FnOnce() -> u64,
+        now: Instant,
+        most: usize,
+    ) -> Option<(u64, Vec<Together>)> {
+        while !self.waiting.is_empty() {
+            let next = self.take(most.min(MOST));
+            if !next.is_empty() {
+                return Some((self.leave(ticket(), now), next));
+            }
+        }
+        None
     }
 
     /// The first groups of those who wait, without those callers who went away.

@@ -11,6 +11,9 @@
 //!
 //! What another process gives back, resets or blocks is seen after [`TRUSTED`].
 
+#[cfg(test)]
+mod tests;
+
 use std::sync::{
     Arc, Mutex, PoisonError,
     atomic::{AtomicU32, Ordering},
