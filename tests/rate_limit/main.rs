@@ -22,6 +22,8 @@ mod redis;
 #[cfg(feature = "redis")]
 mod redis_back;
 #[cfg(feature = "redis")]
+mod redis_kept;
+#[cfg(feature = "redis")]
 mod redis_keys;
 #[cfg(feature = "redis")]
 mod redis_same;
