@@ -23,6 +23,7 @@ mod processes;
 #[path = "../support/redis/mod.rs"]
 mod redis;
 mod shares;
+mod stuck;
 
 use std::{
     env,
