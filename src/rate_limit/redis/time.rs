@@ -5,12 +5,15 @@
 //! from it since. Between two answers the more certain one is kept, so a slow answer spoils nothing; an
 //! answer that the one before cannot be reconciled with says that the server's clock was set, or that
 //! another server has taken over, and is believed at once.
+//!
+//! Nobody waits for another's question: whoever must know asks himself, and of who asks while nobody waits, it
+//! is expected to hear in a while. So it does not matter if he stands still, or goes away with his runtime.
 
 use std::{
     collections::HashMap,
     sync::{
         Arc, LazyLock, Mutex, PoisonError, RwLock,
-        atomic::{AtomicBool, AtomicU64, Ordering},
+        atomic::{AtomicU64, Ordering},
     },
     time::{Duration, Instant},
 };
@@ -142,10 +145,8 @@ struct Callers {
 #[derive(Default)]
 struct Said {
     best: RwLock<Option<Sample>>,
-    /// When it is to be asked again, by its own clock.
+    /// When it is to be asked again, by its own clock. While somebody asks, that is when another would.
     due: AtomicU64,
-    asking: AtomicBool,
-    first: tokio::sync::Mutex<()>,
 }
 
 /// What the server said.
@@ -169,19 +170,28 @@ impl Sample {
     }
 
     fn now(&self, at: Instant) -> Now {
-        let since = nanos(at.saturating_duration_since(self.heard));
+        let (time, error) = self.told(at);
         Now {
-            time: self.time.saturating_add(since),
-            error: self.error.saturating_add(since / DRIFT).min(MOST_UNCERTAIN),
+            time,
+            error: error.min(MOST_UNCERTAIN),
             callers: false,
         }
     }
 
+    /// The time, and by how much it may be off however much that is.
+    fn told(&self, at: Instant) -> (u64, u64) {
+        let since = nanos(at.saturating_duration_since(self.heard));
+        (
+            self.time.saturating_add(since),
+            self.error.saturating_add(since / DRIFT),
+        )
+    }
+
     /// The better one of two, this being the newer.
     fn or(self, before: Self) -> Self {
-        let (old, new) = (before.now(self.heard), self.now(self.heard));
-        let agree = old.time.abs_diff(new.time) <= old.error.saturating_add(new.error);
-        if agree && old.error < new.error {
+        let ((old, old_error), (new, new_error)) = (before.told(self.heard), self.told(self.heard));
+        let agree = old.abs_diff(new) <= old_error.saturating_add(new_error);
+        if agree && old_error < new_error {
             before
         } else {
             self
@@ -279,11 +289,6 @@ impl ServerTime {
         call: Call,
     ) -> Result<Now, StoreError> {
         let Some(known) = self.known(callers) else {
-            // All who come first wait for one answer.
-            let _first = self.said.first.lock().await;
-            if let Some(known) = self.known(callers) {
-                return Ok(known);
-            }
             self.said.ask(store, call).await?;
             let unknown = || StoreError::new(crate::store::StoreErrorKind::Unreachable);
             return self.known(callers).ok_or_else(unknown);
@@ -301,21 +306,19 @@ impl ServerTime {
         if known.time < due && due - known.time <= nanos(FRESH) {
             return;
         }
-        if self.said.asking.swap(true, Ordering::AcqRel) {
+        let Ok(runtime) = Handle::try_current() else {
             return;
-        }
-        let (said, store) = (Arc::clone(&self.said), store.clone());
-        let asking = async move {
-            if said.ask(&store, call).await.is_err() {
-                // What was said before is trusted for a while.
-                let again = known.time.saturating_add(nanos(UNCERTAIN));
-                said.due.store(again, Ordering::Relaxed);
-            }
-            said.asking.store(false, Ordering::Release);
         };
-        match Handle::try_current() {
-            Ok(runtime) => drop(runtime.spawn(asking)),
-            Err(_) => self.said.asking.store(false, Ordering::Release),
+        // By then it is heard, or somebody else asks: what was said before is trusted for a while.
+        let patience = call.patience().unwrap_or(FRESH).clamp(UNCERTAIN, FRESH);
+        let again = known.time.saturating_add(nanos(patience));
+        let put_off =
+            self.said
+                .due
+                .compare_exchange(due, again, Ordering::AcqRel, Ordering::Relaxed);
+        if put_off.is_ok() {
+            let (said, store) = (Arc::clone(&self.said), store.clone());
+            runtime.spawn(async move { said.ask(&store, call).await });
         }
     }
 }
@@ -386,6 +389,11 @@ mod tests {
         for set in [400 * SECOND, 1_700 * SECOND, 1_000 * SECOND + 900_000_000] {
             let set = heard(at, second, 40_000 * micro, set);
             assert_eq!(set.or(quick).time, set.time);
+        }
+        // Asked while the server stood still: it was told when it went on, or before it stood.
+        for told in [1_001 * SECOND, 1_002 * SECOND + 400_000_000] {
+            let stood = heard(at, second, 1_500_000 * micro, told);
+            assert_eq!(stood.or(quick).time, quick.time);
         }
     }
 

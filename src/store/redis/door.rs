@@ -52,6 +52,11 @@ impl Call {
         self.deadline = Some(deadline);
         self
     }
+
+    /// Its own deadline.
+    pub(crate) const fn patience(self) -> Option<Duration> {
+        self.deadline
+    }
 }
 
 /// A Lua script, known to the server by its digest. Make one a process or a store, not one a call.

@@ -2,7 +2,8 @@
 //!
 //! - Connecting is a task of its own: a request that gives up waiting takes nothing from the others.
 //! - One attempt at a time. After a failed one, requests fail at once until the next is due: 50 ms later,
-//!   then twice as long each time, up to a second.
+//!   then twice as long each time, up to a second. One that takes longer than it may is on a runtime that
+//!   stands idle or is overwhelmed: another is made, and nobody waits for that one any more.
 //! - A connection over which nothing has come back for three seconds while commands ran out of time is given
 //!   up, too: its other end may be gone without a word, and TCP would believe in it for a quarter of an hour.
 
@@ -39,12 +40,18 @@ pub(super) struct Link {
 #[derive(Default)]
 struct State {
     current: Option<Current>,
-    attempt: Option<watch::Receiver<Outcome>>,
+    attempt: Option<Attempt>,
     failures: u32,
     pause: Option<(Instant, StoreError)>,
 }
 
 type Outcome = Option<Result<Current, StoreError>>;
+
+/// Somebody connects since then.
+struct Attempt {
+    since: Instant,
+    outcome: watch::Receiver<Outcome>,
+}
 
 /// A connection, and since when it has not answered.
 #[derive(Clone)]
@@ -87,9 +94,10 @@ impl Link {
             return Ok(Ok(current.clone()));
         }
         if let Some(attempt) = &state.attempt {
-            // It fails only if the runtime that was connecting has ended.
-            if attempt.has_changed().is_ok() {
-                return Ok(Err(attempt.clone()));
+            // That fails only if the runtime that was connecting has ended.
+            let goes_on = attempt.outcome.has_changed().is_ok();
+            if goes_on && attempt.since.elapsed() < PATIENCE {
+                return Ok(Err(attempt.outcome.clone()));
             }
         }
         match &state.pause {
@@ -98,25 +106,37 @@ impl Link {
         }
         let runtime = Handle::try_current().map_err(|_| unreachable("needs a tokio runtime"))?;
         let (sender, receiver) = watch::channel(None);
-        state.attempt = Some(receiver.clone());
+        state.attempt = Some(Attempt {
+            since: Instant::now(),
+            outcome: receiver.clone(),
+        });
         drop(state);
-        let link = Arc::clone(self);
+        let (link, own) = (Arc::clone(self), receiver.clone());
         runtime.spawn(async move {
             let outcome = link.target.connect().await;
-            let _ = sender.send(Some(link.finish(outcome)));
+            let _ = sender.send(Some(link.finish(outcome, &own)));
         });
         Ok(Err(receiver))
     }
 
-    fn finish(&self, outcome: redis::RedisResult<Connection>) -> Result<Current, StoreError> {
+    fn finish(
+        &self,
+        outcome: redis::RedisResult<Connection>,
+        own: &watch::Receiver<Outcome>,
+    ) -> Result<Current, StoreError> {
         let mut state = self.write();
-        state.attempt = None;
+        let is_own = |attempt: &mut Attempt| attempt.outcome.same_channel(own);
+        let is_late = state.attempt.take_if(is_own).is_none();
         match outcome {
             Ok(connection) => {
                 let current = Current {
                     connection,
                     silent_since: Arc::default(),
                 };
+                if is_late {
+                    // For those who still wait for it; another has taken its place.
+                    return Ok(current);
+                }
                 state.current = Some(current.clone());
                 state.failures = 0;
                 state.pause = None;
@@ -124,6 +144,9 @@ impl Link {
             }
             Err(error) => {
                 let error = fault::store_error(&error);
+                if is_late {
+                    return Err(error);
+                }
                 let pause = pause(state.failures);
                 state.failures = state.failures.saturating_add(1);
                 state.pause = Some((Instant::now() + pause, error.clone()));

@@ -3,9 +3,9 @@
 use std::{borrow::Cow, sync::Arc};
 
 use redis::{
-    Client, ConnectionAddr, ConnectionInfo, IntoConnectionInfo, RedisError, TlsMode,
+    Client, ConnectionAddr, ConnectionInfo, ErrorKind, IntoConnectionInfo, RedisError, TlsMode,
     cluster::ClusterClientBuilder,
-    sentinel::{SentinelClientBuilder, SentinelServerType},
+    sentinel::{SentinelClient, SentinelClientBuilder, SentinelServerType},
 };
 
 use super::{
@@ -89,9 +89,22 @@ fn build_cluster(
 }
 
 fn build_sentinel(
-    sentinel: &RedisSentinel,
+    sentinel: &Arc<RedisSentinel>,
     certificates: Option<&RedisCertificates>,
 ) -> Result<Target, ConfigError> {
+    let first = sentinel_client(sentinel, certificates)?;
+    let (sentinel, certificates) = (Arc::clone(sentinel), certificates.cloned());
+    Ok(Target::sentinel(first, move || {
+        // As it was made once, so it is again.
+        let failed = |_| RedisError::from((ErrorKind::InvalidClientConfig, "unusable Sentinels"));
+        sentinel_client(&sentinel, certificates.as_ref()).map_err(failed)
+    }))
+}
+
+fn sentinel_client(
+    sentinel: &RedisSentinel,
+    certificates: Option<&RedisCertificates>,
+) -> Result<SentinelClient, ConfigError> {
     const SETTING: &str = "redis_sentinel";
     let refused =
         |given: &str, expected: &'static str| Err(ConfigError::new(SETTING, given, expected));
@@ -149,8 +162,7 @@ fn build_sentinel(
     } else if certificates.is_some() {
         return refused("certificates without TLS", "needs `tls()` for them");
     }
-    let client = builder.build().map_err(|error| unusable(SETTING, &error))?;
-    Ok(Target::sentinel(client))
+    builder.build().map_err(|error| unusable(SETTING, &error))
 }
 
 fn text(password: &Secret) -> Result<&str, ConfigError> {

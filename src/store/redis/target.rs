@@ -1,6 +1,10 @@
 //! What a store is connected to: one node, the master that Sentinels name, or a Cluster.
 
-use std::{fmt, io, time::Duration};
+use std::{
+    fmt, io,
+    sync::{Mutex, PoisonError},
+    time::Duration,
+};
 
 use redis::{
     AsyncConnectionConfig, Client, Cmd, Pipeline, RedisResult, Value,
@@ -10,7 +14,6 @@ use redis::{
     io::tcp::TcpSettings,
     sentinel::SentinelClient,
 };
-use tokio::sync::Mutex;
 
 /// An attempt to connect takes no longer: TLS to another continent fits.
 pub(super) const CONNECTING: Duration = Duration::from_secs(2);
@@ -25,9 +28,15 @@ const QUEUE: usize = 1_024;
 
 pub(super) enum Target {
     Node(Box<Client>),
-    // Asking Sentinels takes `&mut`; one connection is made at a time anyway.
-    Sentinel(Box<Mutex<SentinelClient>>),
+    Sentinel(Box<Sentinels>),
     Cluster(Box<ClusterClient>),
+}
+
+/// Asking Sentinels takes `&mut`. One connection is made at a time, so their client lies idle in between; where
+/// it does not, it is with somebody who gave up or stands still, and another takes its place.
+pub(super) struct Sentinels {
+    make: Box<dyn Fn() -> RedisResult<SentinelClient> + Send + Sync>,
+    idle: Mutex<Option<SentinelClient>>,
 }
 
 #[derive(Clone)]
@@ -37,8 +46,14 @@ pub(super) enum Connection {
 }
 
 impl Target {
-    pub(super) fn sentinel(client: SentinelClient) -> Self {
-        Self::Sentinel(Box::new(Mutex::new(client)))
+    pub(super) fn sentinel(
+        first: SentinelClient,
+        make: impl Fn() -> RedisResult<SentinelClient> + Send + Sync + 'static,
+    ) -> Self {
+        Self::Sentinel(Box::new(Sentinels {
+            make: Box::new(make),
+            idle: Mutex::new(Some(first)),
+        }))
     }
 
     /// Connects anew, in a bounded time.
@@ -46,10 +61,7 @@ impl Target {
         let connecting = async {
             match self {
                 Self::Node(client) => connect_to(client).await,
-                Self::Sentinel(sentinel) => {
-                    let client = sentinel.lock().await.async_get_client().await?;
-                    connect_to(&client).await
-                }
+                Self::Sentinel(sentinels) => connect_to(&sentinels.ask().await?).await,
                 Self::Cluster(client) => {
                     client.get_async_connection().await.map(Connection::Cluster)
                 }
@@ -59,6 +71,21 @@ impl Target {
             Ok(connected) => connected,
             Err(_) => Err(io::Error::from(io::ErrorKind::TimedOut).into()),
         }
+    }
+}
+
+impl Sentinels {
+    /// Who is the master.
+    async fn ask(&self) -> RedisResult<Client> {
+        let idle = || self.idle.lock().unwrap_or_else(PoisonError::into_inner);
+        let before = idle().take();
+        let mut client = match before {
+            Some(client) => client,
+            None => (self.make)()?,
+        };
+        let master = client.async_get_client().await;
+        *idle() = Some(client);
+        master
     }
 }
 
