@@ -15,7 +15,7 @@ use portcullis::{
 use tokio::{
     runtime::{Builder, Runtime},
     task::JoinSet,
-    time::sleep,
+    time::{sleep, timeout},
 };
 
 use crate::redis::{RedisServer, eventually, eventually_async};
@@ -85,23 +85,24 @@ async fn nobody_waits_for_one_who_asks_the_time_and_stands_still() {
     let limits = limits(&server);
     let mut first = ask(&limits, "first", LOG);
     begin(&mut first);
-    let started = Instant::now();
-    assert!(ask(&limits, "other", LOG).await.unwrap().allowed());
-    assert!(started.elapsed() < DEADLINE);
+    let other = timeout(DEADLINE * 20, ask(&limits, "other", LOG)).await;
+    assert!(other.expect("it waits").unwrap().allowed());
     assert!(first.await.is_ok());
 }
 
 #[tokio::test]
 async fn many_who_do_not_know_the_time_wait_no_longer_than_one() {
     let server = RedisServer::start();
-    let limits = limits(&server);
+    let store = RedisStore::new(&server.url()).unwrap();
+    store.ping().await.unwrap();
+    let limits = RedisRateLimits::new(store).deadline(DEADLINE).unwrap();
     server.pause();
     let started = Instant::now();
     let asking = (0..40).map(|key| ask(&limits, &key.to_string(), LOG));
     let asking: JoinSet<_> = asking.collect();
     assert!(asking.join_all().await.iter().all(Result::is_err));
     // One after the other, they would wait for forty deadlines.
-    assert!(started.elapsed() < DEADLINE * 10, "{:?}", started.elapsed());
+    assert!(started.elapsed() < DEADLINE * 5, "{:?}", started.elapsed());
     server.resume();
     eventually_async("it answers again", async || {
         ask(&limits, "after", QUOTA).await.ok()
