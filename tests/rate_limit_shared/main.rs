@@ -15,6 +15,7 @@
 )]
 
 mod admissions;
+mod changes;
 mod clients;
 mod faults;
 mod lines;

@@ -85,7 +85,7 @@ mod view;
 mod wire;
 
 use std::{
-    fmt,
+    fmt, iter,
     sync::Arc,
     time::{Duration, SystemTime},
 };
@@ -139,7 +139,10 @@ const DEADLINE: Duration = Duration::from_millis(50);
 /// - A decision has a [deadline](RedisRateLimits::deadline). When Redis does not answer, it is not asked for
 ///   a moment, and then by one request at a time until it does. What happens meanwhile is the layer's
 ///   [`StoreFailure`](super::StoreFailure).
-/// - Keys are named after what is counted by, as it is or after a `~` in base64url. Where that is a secret (an API key in a
+/// - What is given back, charged, reset or blocked is not tried while Redis does not answer either; units that
+///   could not be given back stay counted until they leave.
+/// - Keys are named after what is counted by: as it is, or after a `~` in base64url, or if it is longer than 200
+///   bytes after a `=` by its SHA-256. Where that is a secret (an API key in a
 ///   [header](super::RateLimitKey::header)), count by what it stands for instead.
 /// - Every key expires, a minute after its counts can matter to anybody: also one that was deleted and comes
 ///   back, and one whose caller has gone away.
@@ -166,7 +169,7 @@ impl RedisRateLimits {
     /// Counts in this store.
     #[must_use]
     pub fn new(store: RedisStore) -> Self {
-        let breaker = Breaker::of(&store);
+        let breaker = Breaker::of(&store, DEADLINE);
         Self(Arc::new(Inner {
             store,
             identities: Arc::new(Identities::new()),
@@ -201,7 +204,10 @@ impl RedisRateLimits {
                 expected,
             ));
         }
-        Ok(self.change(|inner| inner.deadline = deadline))
+        Ok(self.change(|inner| {
+            inner.deadline = deadline;
+            inner.breaker = inner.breaker.within(deadline);
+        }))
     }
 
     /// Asks Redis about every request, also where it is known that the answer is no: what an operator
@@ -322,7 +328,7 @@ impl RedisRateLimits {
         &self,
         hits: &[Hit<'_>],
         now: u64,
-        work: impl Fn(Arc<Inner>, Arc<Limit>, u32, Now) -> F + Send + 'static,
+        work: impl Fn(Arc<Inner>, Arc<Limit>, u32, Now) -> F + Send + Sync + 'static,
     ) -> Reply<()>
     where
         F: Future<Output = Result<(), StoreError>> + Send + 'static,
@@ -338,13 +344,24 @@ impl RedisRateLimits {
             })
             .collect();
         let inner = Arc::clone(&self.0);
+        let names = || hits.iter().map(|(limit, _)| limit.name.clone()).collect();
+        if inner.breaker.refuses(names) {
+            return Reply::Ready(Err(StoreError::new(StoreErrorKind::Unreachable)));
+        }
         let running = runtime.spawn(async move {
-            let now = inner.now(now, inner.deadline).await?;
             for (limit, cost) in hits {
-                // What was seen before is not what is there now, nor is what is seen meanwhile.
-                inner.changed(limit.id);
-                let done = work(Arc::clone(&inner), Arc::clone(&limit), cost, now).await;
-                inner.changed(limit.id);
+                // As for a decision: also this one may be what asks whether an outage is over.
+                let asking = inner.breaker.ask(iter::once(limit.name.as_str()))?;
+                let done = async {
+                    let now = inner.now(now, inner.deadline).await?;
+                    // What was seen before is not what is there now, nor is what is seen meanwhile.
+                    inner.changed(limit.id);
+                    let done = work(Arc::clone(&inner), Arc::clone(&limit), cost, now).await;
+                    inner.changed(limit.id);
+                    done
+                };
+                let done = done.await;
+                asking.heard(&done);
                 done?;
             }
             Ok(())

@@ -5,7 +5,8 @@
 //!    at once that nobody can be reached.
 //! 2. Any answer ends it. A failure of what was asked before it ended does not begin another.
 //! 3. A request that goes away before it is answered says nothing: otherwise clients that hang up could
-//!    bring about an outage. If it was the one that asked, the next one does.
+//!    bring about an outage. If it was the one that asked, the next one does; also if it stands still, neither
+//!    polled nor dropped, for four times as long as an answer may take.
 //! 4. A value that cannot be right says nothing either: it is one key's fault.
 //! 5. A Cluster has parts with outages of their own, as one of its masters may be away while the others
 //!    answer. They are told as one: from the first part's beginning to the last one's end, each edge once and
@@ -33,9 +34,9 @@ const FAILURES: u32 = 3;
 const FIRST_PAUSE: Duration = Duration::from_millis(10);
 const LONGEST_PAUSE: Duration = Duration::from_millis(100);
 
-/// Whoever asks during an outage has heard by then: no deadline is longer. One that was forgotten, neither
-/// polled nor dropped, is waited for no longer either.
-const LONGEST: Duration = Duration::from_secs(60);
+/// Whoever asks during an outage has heard after so many deadlines: it asks what time it is, then about its
+/// keys, and repairs one that has come back.
+const DEADLINES: u32 = 4;
 
 /// So long after somebody could have asked about a part, nobody does.
 const IDLE: Duration = Duration::from_secs(10);
@@ -55,6 +56,8 @@ struct Shared {
     out: AtomicBool,
     edges: Mutex<Edges>,
     told: Option<Told>,
+    /// Whoever asks has heard by then, or stands still.
+    longest: Duration,
 }
 
 #[derive(Default)]
@@ -95,23 +98,30 @@ pub(super) struct Asking<'b> {
 }
 
 impl Breaker {
-    pub(super) fn of(store: &RedisStore) -> Self {
+    pub(super) fn of(store: &RedisStore, deadline: Duration) -> Self {
         let parts = if store.is_cluster() { part::COUNT } else { 1 };
-        Self::new(parts, None)
+        Self::new(parts, None, deadline * DEADLINES)
     }
 
-    fn new(parts: usize, told: Option<Told>) -> Self {
+    fn new(parts: usize, told: Option<Told>, longest: Duration) -> Self {
         Self(Arc::new(Shared {
             parts: (0..parts).map(|_| Part::default()).collect(),
             out: AtomicBool::new(false),
             edges: Mutex::default(),
             told,
+            longest,
         }))
+    }
+
+    /// The same with another deadline, as if nothing had been asked yet.
+    pub(super) fn within(&self, deadline: Duration) -> Self {
+        let told = self.0.told.clone();
+        Self::new(self.0.parts.len(), told, deadline * DEADLINES)
     }
 
     /// The same for others to be told, as if nothing had been asked yet.
     pub(super) fn telling(&self, told: Told) -> Self {
-        Self::new(self.0.parts.len(), Some(told))
+        Self::new(self.0.parts.len(), Some(told), self.0.longest)
     }
 
     /// Whether nobody may ask about these keys now: then nobody should wait for another's answer either. They
@@ -155,7 +165,7 @@ impl Breaker {
         if now < *next {
             return Err(StoreError::new(StoreErrorKind::Unreachable));
         }
-        *next = now + LONGEST;
+        *next = now + self.0.longest;
         Ok(self.asking(part, Some(now)))
     }
 

@@ -6,6 +6,8 @@ use super::*;
 
 const PAUSE: Duration = LONGEST_PAUSE;
 
+const LONGEST: Duration = Duration::from_secs(60);
+
 type Heard = Arc<Mutex<Vec<bool>>>;
 
 /// When the failures of these tests happen.
@@ -18,7 +20,7 @@ fn breaker(parts: usize) -> (Breaker, Heard) {
     let heard = Heard::default();
     let hearing = Arc::clone(&heard);
     let told: Told = Arc::new(move |out| hearing.lock().unwrap().push(out));
-    (Breaker::new(parts, Some(told)), heard)
+    (Breaker::new(parts, Some(told), LONGEST), heard)
 }
 
 fn failure(kind: StoreErrorKind) -> Result<(), StoreError> {
@@ -103,6 +105,12 @@ fn one_who_goes_away_says_nothing_and_keeps_nobody_from_asking() {
     assert!(breaker.try_at(now + LONGEST / 2).is_none());
     breaker.try_at(now + LONGEST).unwrap().heard(&Ok(()));
     assert_eq!(*heard.lock().unwrap(), [true, false]);
+    // Which goes by the deadline, whatever else is told of.
+    let short = breaker.within(PAUSE).telling(Arc::new(|_| ()));
+    short.fail(0, FAILURES);
+    mem::forget(short.try_at(now).unwrap());
+    assert!(short.try_at(now + PAUSE * 2).is_none());
+    assert!(short.try_at(now + PAUSE * DEADLINES).is_some());
 }
 
 #[test]
@@ -146,7 +154,7 @@ fn who_may_not_ask_is_told_so_without_asking() {
     for (parts, told) in [(1, true), (part::COUNT, true), (1, false)] {
         let breaker = match told {
             true => breaker(parts).0,
-            false => Breaker::new(parts, None),
+            false => Breaker::new(parts, None, LONGEST),
         };
         let keys = || vec!["rate:{a}".to_owned()];
         let part = if parts == 1 {
@@ -188,7 +196,7 @@ fn a_value_that_cannot_be_right_is_no_outage() {
         (StoreErrorKind::Full, true),
         (StoreErrorKind::Corrupt, false),
     ] {
-        let breaker = Breaker::new(1, None);
+        let breaker = Breaker::new(1, None, LONGEST);
         for _ in 0..FAILURES {
             breaker.ask_now(0).unwrap().heard(&failure(kind));
         }
@@ -262,7 +270,7 @@ fn what_is_told_may_ask_and_even_panic() {
         hearing.lock().unwrap().push(out);
         assert!(!out, "as it was meant to");
     });
-    let breaker = Breaker::new(1, Some(told));
+    let breaker = Breaker::new(1, Some(told), LONGEST);
     *inner.lock().unwrap() = Some(breaker.clone());
     breaker.fail(0, FAILURES - 1);
     let panicked = panic::catch_unwind(panic::AssertUnwindSafe(|| breaker.fail(0, 1)));
