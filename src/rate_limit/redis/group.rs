@@ -4,16 +4,23 @@ use base64::{Engine, engine::general_purpose::URL_SAFE_NO_PAD};
 use smallvec::{SmallVec, smallvec};
 
 use super::wire::{self, Shape};
+#[cfg(any(feature = "aws-lc", feature = "rust-crypto"))]
+use crate::crypto::sha256;
 use crate::{
     rate_limit::{
         Algorithm, Hit, Quota,
         identity::{Identities, Identity},
     },
-    store::RedisStore,
+    store::{Key, RedisStore},
 };
 
 /// One of each limit: most requests are under one.
 pub(super) type Few<T> = SmallVec<[T; 1]>;
+
+/// Of what is longer, a name holds the digest: whole it would be as long as a client likes. Without a crypto
+/// backend there is none, and names are whole.
+#[cfg(any(feature = "aws-lc", feature = "rust-crypto"))]
+const LONGEST_NAMED: usize = 200;
 
 /// One quota under one key.
 #[derive(Clone, Debug)]
@@ -121,6 +128,27 @@ impl Group {
     }
 }
 
+/// What is counted by, as a name: as it is, or so that no two names are the same.
+fn name(store: &RedisStore, key: &[u8]) -> Key {
+    #[cfg(any(feature = "aws-lc", feature = "rust-crypto"))]
+    if key.len() > LONGEST_NAMED {
+        return encoded(store, '=', &sha256(key));
+    }
+    let plain = |byte: &u8| byte.is_ascii_alphanumeric() || b"-._@:/".contains(byte);
+    if !key.is_empty() && key.iter().all(plain) {
+        return store.key("rate", &[key]);
+    }
+    encoded(store, '~', key)
+}
+
+/// Bytes after a mark that no readable name begins with.
+fn encoded(store: &RedisStore, mark: char, bytes: &[u8]) -> Key {
+    let mut text = String::with_capacity(1 + bytes.len().div_ceil(3) * 4);
+    text.push(mark);
+    URL_SAFE_NO_PAD.encode_string(bytes, &mut text);
+    store.key("rate", &[text.as_bytes()])
+}
+
 /// Whether a hit is counted in segments.
 pub(super) fn is_window(hit: &Hit<'_>) -> bool {
     hit.quota().algorithm() == Algorithm::SlidingWindow
@@ -129,19 +157,8 @@ pub(super) fn is_window(hit: &Hit<'_>) -> bool {
 impl Limit {
     /// The limit that a hit is under.
     pub(super) fn of(identities: &Identities, store: &RedisStore, hit: &Hit<'_>) -> Self {
-        let (id, key) = (identity(identities, hit), hit.key());
-        let plain = |byte: &u8| byte.is_ascii_alphanumeric() || b"-._@:/".contains(byte);
-        let readable = !key.is_empty() && key.iter().all(plain);
-        let name = if readable {
-            store.key("rate", &[key])
-        } else {
-            // No readable key begins so.
-            let mut text = String::with_capacity(1 + key.len().div_ceil(3) * 4);
-            text.push('~');
-            URL_SAFE_NO_PAD.encode_string(key, &mut text);
-            store.key("rate", &[text.as_bytes()])
-        };
-        let mut text = name.into_string();
+        let id = identity(identities, hit);
+        let mut text = name(store, hit.key()).into_string();
         let tag = text.len();
         wire::push_number(&mut text, hit.quota().fingerprint());
         Self {
@@ -170,5 +187,52 @@ impl Limit {
     pub(super) fn block(&self) -> String {
         // No part of the counts is called so: their digits are of thirty-two, without capitals.
         wire::joined(&self.name, ":BLOCK")
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn named(key: &[u8]) -> String {
+        let store = RedisStore::new("redis://localhost").expect("a URL");
+        name(&store, key).into_string()
+    }
+
+    #[test]
+    fn names_are_readable_where_they_can_be() {
+        assert_eq!(named(b"10.0.0.1"), "rate:{10.0.0.1}");
+        assert_eq!(named(b"a b"), "rate:{~YSBi}");
+        assert_eq!(named(b""), "rate:{~}");
+        assert_eq!(named(b"~YSBi"), "rate:{~fllTQmk}");
+        assert_eq!(named(&[b'a'; 200]).len(), 7 + 200);
+    }
+
+    #[cfg(any(feature = "aws-lc", feature = "rust-crypto"))]
+    #[test]
+    fn what_is_long_is_named_after_its_digest() {
+        for byte in [b'a', b' '] {
+            let mut long = vec![byte; 1 << 20];
+            let one = named(&long);
+            *long.last_mut().expect("a byte") = b'b';
+            let other = named(&long);
+            assert_ne!(one, other);
+            for name in [one, other] {
+                assert!(
+                    name.starts_with("rate:{=") && name.len() == 7 + 43 + 1,
+                    "{name}"
+                );
+            }
+        }
+        // The same in every process: SHA-256 of 201 times `a`.
+        assert_eq!(
+            named(&[b'a'; 201]),
+            "rate:{=qS79ghCTc-WPmiBW3uAegH4hbOYHX3BRIHwKn31mblA}"
+        );
+        // What is called as a digest is named otherwise.
+        assert_ne!(
+            named(b"=qS79ghCTc-WPmiBW3uAegH4hbOYHX3BRIHwKn31mblA"),
+            named(&[b'a'; 201])
+        );
     }
 }
