@@ -4,6 +4,8 @@ use std::{fmt, sync::Arc};
 
 #[cfg(feature = "axum")]
 use axum::extract::MatchedPath;
+#[cfg(any(feature = "aws-lc", feature = "rust-crypto"))]
+use http::header::{AUTHORIZATION, PROXY_AUTHORIZATION};
 use http::{HeaderName, StatusCode};
 
 use super::buffer::Buffer;
@@ -82,7 +84,8 @@ impl RateLimitKey {
         Self(Kind::Principal)
     }
 
-    /// The tenant of the [`Principal`] in the request's extensions: all its users count together.
+    /// The tenant of the [`Principal`] in the request's extensions, and who issued it: all users of the tenant
+    /// count together, and tenants of two issuers apart though they are called the same.
     ///
     /// Without a principal, or for one without a tenant, the request is refused (403,
     /// `rate_limit_key_unknown`).
@@ -101,6 +104,9 @@ impl RateLimitKey {
 
     /// The API key in a header field, hashed with SHA-256: no store and no name of a key in Redis ever holds the
     /// API key itself. A key that could be guessed could still be guessed from its hash.
+    ///
+    /// In `Authorization` and `Proxy-Authorization` the key is what stands after the scheme (RFC 9110 section
+    /// 11.4), whichever that is and however it is written; a scheme with nothing after it is refused.
     ///
     /// Otherwise as [`RateLimitKey::header`]. It needs a crypto backend (feature `aws-lc` or `rust-crypto`).
     #[cfg(any(feature = "aws-lc", feature = "rust-crypto"))]
@@ -213,6 +219,7 @@ impl RateLimitKey {
             Kind::Tenant => {
                 let principal: &Principal = request.extensions().get().ok_or_else(unknown)?;
                 key.push(&[tag::TENANT]);
+                write_optional(key, principal.issuer());
                 write_bytes(key, principal.tenant_id().ok_or_else(unknown)?.as_bytes());
             }
             Kind::Header(name) => {
@@ -223,7 +230,7 @@ impl RateLimitKey {
             }
             #[cfg(any(feature = "aws-lc", feature = "rust-crypto"))]
             Kind::ApiKey(name) => {
-                let hash = sha256(only(request, name)?);
+                let hash = sha256(credentials(name, only(request, name)?)?);
                 key.push(&[tag::API_KEY]);
                 write_bytes(key, name.as_str().as_bytes());
                 key.push(&hash);
@@ -305,6 +312,21 @@ fn only<'r>(request: RequestHead<'r>, name: &HeaderName) -> Result<&'r [u8], NoK
         (Some(value), None) if !value.is_empty() => Ok(value.as_bytes()),
         _ => Err(unknown()),
     }
+}
+
+/// What a key is in a field: without the scheme, where the field begins with one.
+#[cfg(any(feature = "aws-lc", feature = "rust-crypto"))]
+fn credentials<'v>(name: &HeaderName, value: &'v [u8]) -> Result<&'v [u8], NoKey> {
+    if *name != AUTHORIZATION && *name != PROXY_AUTHORIZATION {
+        return Ok(value);
+    }
+    let value = value.trim_ascii_start();
+    let after = value.iter().position(u8::is_ascii_whitespace);
+    let key = after.map_or(value, |at| &value[at..]).trim_ascii();
+    if key.is_empty() {
+        return Err(unknown());
+    }
+    Ok(key)
 }
 
 /// Whether there is one, and which.

@@ -284,3 +284,44 @@ async fn an_api_key_counts_and_is_nowhere_kept() {
     let plain = RateLimitKey::header(header).of((&request).into()).unwrap();
     assert!(plain.ends_with(b"paid-3f8a") && plain != bytes);
 }
+
+#[cfg(any(feature = "aws-lc", feature = "rust-crypto"))]
+#[tokio::test]
+async fn an_api_key_is_the_same_under_any_spelling_of_its_scheme() {
+    for name in ["authorization", "proxy-authorization"] {
+        let key = RateLimitKey::api_key(name.parse().unwrap());
+        let of = |value: &str| {
+            let mut request = from_nowhere();
+            request.headers_mut().insert(
+                name,
+                http::HeaderValue::from_bytes(value.as_bytes()).unwrap(),
+            );
+            key.of((&request).into())
+        };
+        let plain = of("Bearer 3f8a").unwrap();
+        for same in [
+            "bearer 3f8a",
+            "BEARER   3f8a ",
+            "ApiKey\t3f8a",
+            "3f8a",
+            " 3f8a",
+        ] {
+            assert_eq!(of(same).unwrap(), plain, "{same}");
+        }
+        for other in ["Bearer 3F8A", "Bearer", "Bearer 3f8a 3f8a", "Bearer3f8a"] {
+            assert_ne!(of(other).unwrap(), plain, "{other}");
+        }
+        for none in ["Bearer ", " ", ""] {
+            assert_eq!(of(none).unwrap_err().code(), "rate_limit_key_unknown");
+        }
+    }
+    // Elsewhere the whole value is the key.
+    let header: http::HeaderName = "x-api-key".parse().unwrap();
+    let of = |value: &str| {
+        let request = with("x-api-key", value);
+        RateLimitKey::api_key(header.clone())
+            .of((&request).into())
+            .unwrap()
+    };
+    assert_ne!(of("Bearer 3f8a"), of("bearer 3f8a"));
+}

@@ -222,6 +222,12 @@ async fn tenants_headers_and_names_are_keys() {
     let acme = |subject: &str| as_principal(Principal::new(subject).tenant("acme"));
     assert_eq!(door.ask(acme("anne")).await.status, 200);
     assert_eq!(door.ask(acme("bob")).await.status, 429);
+    let of_another =
+        |issuer: &str| as_principal(Principal::new("anne").tenant("acme").issued_by(issuer));
+    assert_eq!(door.ask(of_another("https://a.example")).await.status, 200);
+    assert_eq!(door.ask(of_another("https://b.example")).await.status, 200);
+    assert_eq!(door.ask(of_another("")).await.status, 200);
+    assert_eq!(door.ask(of_another("https://a.example")).await.status, 429);
     let alone = as_principal(Principal::new("anne"));
     assert_eq!(door.ask(alone).await.status, 403);
 
