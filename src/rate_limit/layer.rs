@@ -46,8 +46,8 @@ pub enum StoreFailure {
     /// share it, at least 1; what costs more than that share is refused. Such requests are told as
     /// [`CountedLocally`](super::RateLimitEventKind::CountedLocally).
     ///
-    /// While the store answers, what it lets in is counted here as well, in at most as many keys as a
-    /// [`MemoryStore`] holds by default. So an outage gives no client a fresh share where requests are spread
+    /// While the store answers, what it lets in is counted here as well, in at most
+    /// [so many keys](RateLimitLayer::local_keys). So an outage gives no client a fresh share where requests are spread
     /// evenly: then a window that it begins in holds at most the limit.
     Local {
         /// How many processes share the limit.
@@ -269,6 +269,14 @@ impl RateLimitLayer {
     /// Replaces what happens when the store cannot answer.
     pub fn on_store_error(mut self, failure: StoreFailure) -> Self {
         self.settings.store_failure = failure;
+        self
+    }
+
+    /// Replaces in how many keys [`StoreFailure::Local`] counts at most, rounded up to a power of two of at
+    /// least 64; without it, in as many as a [`MemoryStore`] holds by default. It is memory on top of the
+    /// store's own, and one that is full forgets the keys that matter least.
+    pub fn local_keys(mut self, max_keys: usize) -> Self {
+        self.settings.local = MemoryStore::bounded(max_keys);
         self
     }
 

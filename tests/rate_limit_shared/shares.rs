@@ -97,13 +97,17 @@ impl Processes {
 
     /// The status that a process answers; its handler answers with the one it is asked for.
     async fn ask(&self, process: usize, status: u16) -> u16 {
+        self.ask_for(process, status, [192, 0, 2, 1]).await
+    }
+
+    async fn ask_for(&self, process: usize, status: u16, client: [u8; 4]) -> u16 {
         let inner = service_fn(move |_: Request<Empty<Bytes>>| {
             let mut response = Response::new(Empty::<Bytes>::new());
             *response.status_mut() = status.try_into().unwrap();
             async { Ok::<_, Infallible>(response) }
         });
         let mut request = Request::new(Empty::new());
-        let peer = SocketAddr::from(([192, 0, 2, 1], 40_000));
+        let peer = SocketAddr::from((client, 40_000));
         request.extensions_mut().insert(PeerAddr(peer));
         let service = self.layers[process].layer(inner);
         service.oneshot(request).await.unwrap().status().as_u16()
@@ -217,4 +221,24 @@ async fn several_limits_have_their_shares_together() {
     assert_eq!(processes.passed(1).await, 3);
     processes.store_is_away(true);
     assert_eq!(processes.passed(5).await, 3);
+}
+
+#[tokio::test]
+async fn shares_are_kept_of_as_many_clients_as_there_is_room_for() {
+    let quota = Quota::new(1, WINDOW);
+    for (most, after) in [(None, 429), (Some(64), 200)] {
+        let processes = Processes::new(1, || {
+            let layer = RateLimitLayer::new(quota);
+            most.map_or(layer.clone(), |most| layer.local_keys(most))
+        });
+        processes.store_is_away(true);
+        for status in [200, 429] {
+            assert_eq!(processes.ask(0, 200).await, status);
+        }
+        for client in 0..4_096_u16 {
+            let [high, low] = client.to_be_bytes();
+            assert_eq!(processes.ask_for(0, 200, [10, 0, high, low]).await, 200);
+        }
+        assert_eq!(processes.ask(0, 200).await, after, "{most:?}");
+    }
 }
