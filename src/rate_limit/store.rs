@@ -56,8 +56,9 @@ pub trait RateLimitStore: Send + Sync + 'static {
 
     /// Takes back what a hit counted at the time `counted`, as far as it has not left the window since.
     ///
-    /// It never makes room that would not be there had the request not been made. What has to wait is begun
-    /// at once, and goes on if the reply is dropped.
+    /// It never makes room that would not be there had the request not been made. So where the clock was set
+    /// back between, what cannot be told from others' units stays counted until it leaves. What has to wait is
+    /// begun at once, and goes on if the reply is dropped.
     fn refund(&self, hits: &[Hit<'_>], counted: SystemTime, now: SystemTime) -> Reply<()>;
 
     /// Counts without asking, but never past the limit: what does not fit is not counted.

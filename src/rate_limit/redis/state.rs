@@ -1,4 +1,8 @@
 //! Logs and paces: each is a script, which counts what fits and answers with what there was before.
+//!
+//! Where the clock goes back, a log keeps its order and a pace its place: neither lets in more by the time that it
+//! then is. When the clock is ahead again, units of a log leave earlier by as long as it had gone back when they
+//! were counted, and a pace that was idle has come back as much farther, as in memory.
 
 use std::{sync::LazyLock, time::Duration};
 
