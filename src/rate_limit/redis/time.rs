@@ -40,7 +40,7 @@ const TRUSTED: Duration = Duration::from_secs(180);
 /// How much two clocks drift apart at most: one part in so many, which is as fast as NTP makes a clock run.
 const DRIFT: u64 = 2_000;
 
-/// More is not allowed for, in nanoseconds: a server that takes a fifth of a second to say what time it is.
+/// More is not allowed for, in nanoseconds: a server that takes a fifth of a second to say what time it is, twice.
 const MOST_UNCERTAIN: u64 = 100_000_000;
 
 /// How far ahead of one caller another may count, in nanoseconds: each is as uncertain of the time.
@@ -289,7 +289,14 @@ impl ServerTime {
         call: Call,
     ) -> Result<Now, StoreError> {
         let Some(known) = self.known(callers) else {
+            let asked = Instant::now();
             self.said.ask(store, call).await?;
+            if self.said.is_beyond_uncertain() {
+                // It had to connect first, say.
+                let patience = call.patience().unwrap_or(FRESH);
+                let left = patience.saturating_sub(asked.elapsed());
+                self.said.ask(store, call.within(left)).await?;
+            }
             let unknown = || StoreError::new(crate::store::StoreErrorKind::Unreachable);
             return self.known(callers).ok_or_else(unknown);
         };
@@ -326,6 +333,11 @@ impl ServerTime {
 impl Said {
     fn best(&self) -> Option<Sample> {
         *self.best.read().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Whether it is less certain than is allowed for.
+    fn is_beyond_uncertain(&self) -> bool {
+        self.best().is_some_and(|best| best.error > MOST_UNCERTAIN)
     }
 
     async fn ask(&self, store: &RedisStore, call: Call) -> Result<(), StoreError> {
