@@ -225,20 +225,24 @@ async fn several_limits_have_their_shares_together() {
 
 #[tokio::test]
 async fn shares_are_kept_of_as_many_clients_as_there_is_room_for() {
-    let quota = Quota::new(1, WINDOW);
-    for (most, after) in [(None, 429), (Some(64), 200)] {
+    for most in [None, Some(64)] {
         let processes = Processes::new(1, || {
-            let layer = RateLimitLayer::new(quota);
+            let layer = RateLimitLayer::new(Quota::new(1, WINDOW));
             most.map_or(layer.clone(), |most| layer.local_keys(most))
         });
         processes.store_is_away(true);
-        for status in [200, 429] {
-            assert_eq!(processes.ask(0, 200).await, status);
+        let mut again = 0;
+        for turn in 0..2 {
+            for client in 0..2_000_u16 {
+                let [high, low] = client.to_be_bytes();
+                let status = processes.ask_for(0, 200, [10, 0, high, low]).await;
+                assert!(status == 200 || turn == 1, "{status}");
+                again += u32::from(turn == 1 && status == 200);
+            }
         }
-        for client in 0..4_096_u16 {
-            let [high, low] = client.to_be_bytes();
-            assert_eq!(processes.ask_for(0, 200, [10, 0, high, low]).await, 200);
+        match most {
+            None => assert_eq!(again, 0),
+            Some(most) => assert!(again >= 2_000 - 2 * most as u32, "{again}"),
         }
-        assert_eq!(processes.ask(0, 200).await, after, "{most:?}");
     }
 }

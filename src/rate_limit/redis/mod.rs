@@ -76,6 +76,7 @@ mod expiring;
 mod group;
 mod kept;
 mod lane;
+mod sample;
 mod state;
 mod time;
 mod together;

@@ -20,6 +20,7 @@ use std::{
 
 use tokio::runtime::Handle;
 
+use super::sample::Sample;
 use crate::{
     rate_limit::{Algorithm, Quota, identity::Identity, window::is_beyond_belief},
     store::{Call, RedisStore, Script, StoreError},
@@ -36,9 +37,6 @@ const GOOD: u64 = 500_000;
 
 /// After so long without an answer nothing is decided before there is one.
 const TRUSTED: Duration = Duration::from_secs(180);
-
-/// How much two clocks drift apart at most: one part in so many, which is as fast as NTP makes a clock run.
-const DRIFT: u64 = 2_000;
 
 /// More is not allowed for, in nanoseconds: a server that takes a fifth of a second to say what time it is, twice.
 const MOST_UNCERTAIN: u64 = 100_000_000;
@@ -82,6 +80,16 @@ pub(super) struct Now {
 }
 
 impl Now {
+    /// As the server said.
+    fn of(sample: &Sample, at: Instant) -> Self {
+        let (time, error) = sample.told(at);
+        Self {
+            time,
+            error: error.min(MOST_UNCERTAIN),
+            callers: false,
+        }
+    }
+
     /// The bounds for a quota.
     pub(super) fn times(self, quota: &Quota) -> Times {
         if self.callers {
@@ -149,56 +157,6 @@ struct Said {
     due: AtomicU64,
 }
 
-/// What the server said.
-#[derive(Clone, Copy, Debug)]
-struct Sample {
-    heard: Instant,
-    /// When it was heard, by the server's clock.
-    time: u64,
-    error: u64,
-}
-
-impl Sample {
-    fn new(time: u64, asked: Instant, heard: Instant) -> Self {
-        let took = nanos(heard - asked);
-        Self {
-            heard,
-            time: time.saturating_add(took / 2),
-            // The server tells whole microseconds.
-            error: (took / 2).saturating_add(1_000),
-        }
-    }
-
-    fn now(&self, at: Instant) -> Now {
-        let (time, error) = self.told(at);
-        Now {
-            time,
-            error: error.min(MOST_UNCERTAIN),
-            callers: false,
-        }
-    }
-
-    /// The time, and by how much it may be off however much that is.
-    fn told(&self, at: Instant) -> (u64, u64) {
-        let since = nanos(at.saturating_duration_since(self.heard));
-        (
-            self.time.saturating_add(since),
-            self.error.saturating_add(since / DRIFT),
-        )
-    }
-
-    /// The better one of two, this being the newer.
-    fn or(self, before: Self) -> Self {
-        let ((old, old_error), (new, new_error)) = (before.told(self.heard), self.told(self.heard));
-        let agree = old.abs_diff(new) <= old_error.saturating_add(new_error);
-        if agree && old_error < new_error {
-            before
-        } else {
-            self
-        }
-    }
-}
-
 impl ServerTime {
     /// The time of whoever asks, instead.
     pub(super) fn the_callers() -> Self {
@@ -220,7 +178,7 @@ impl ServerTime {
         }
         let best = self.said.best()?;
         let at = Instant::now();
-        (at.saturating_duration_since(best.heard) < TRUSTED).then(|| best.now(at))
+        (at.saturating_duration_since(best.heard) < TRUSTED).then(|| Now::of(&best, at))
     }
 
     /// What a caller who names no time may go by; it is not heeded if the server's time is.
@@ -361,7 +319,7 @@ impl Said {
         } else {
             UNCERTAIN
         };
-        let now = better.now(Instant::now()).time;
+        let (now, _) = better.told(Instant::now());
         self.due
             .store(now.saturating_add(nanos(pause)), Ordering::Relaxed);
         Ok(())
@@ -381,44 +339,16 @@ mod tests {
 
     const SECOND: u64 = 1_000_000_000;
 
-    fn heard(at: Instant, after: Duration, took: Duration, time: u64) -> Sample {
-        Sample::new(time, at + after, at + after + took)
-    }
-
-    #[test]
-    fn a_slow_answer_spoils_nothing_and_a_clock_that_was_set_is_believed() {
-        let (at, micro) = (Instant::now(), Duration::from_micros(1));
-        let quick = heard(at, Duration::ZERO, 100 * micro, 1_000 * SECOND);
-        assert_eq!((quick.time, quick.error), (1_000 * SECOND + 50_000, 51_000));
-        // A second later, an answer that took 40 ms.
-        let second = Duration::from_secs(1);
-        let slow = heard(at, second, 40_000 * micro, 1_001 * SECOND + 100_000);
-        let kept = slow.or(quick);
-        assert_eq!(kept.error, quick.error);
-        // As uncertain as the drift has made the first one, a quick answer replaces it.
-        let next = heard(at, second, 120 * micro, 1_001 * SECOND);
-        assert_eq!(next.or(quick).time, next.time);
-        for set in [400 * SECOND, 1_700 * SECOND, 1_000 * SECOND + 900_000_000] {
-            let set = heard(at, second, 40_000 * micro, set);
-            assert_eq!(set.or(quick).time, set.time);
-        }
-        // Asked while the server stood still: it was told when it went on, or before it stood.
-        for told in [1_001 * SECOND, 1_002 * SECOND + 400_000_000] {
-            let stood = heard(at, second, 1_500_000 * micro, told);
-            assert_eq!(stood.or(quick).time, quick.time);
-        }
-    }
-
     #[test]
     fn the_time_is_between_early_and_late_and_what_is_unknown_grows() {
         let at = Instant::now();
-        let sample = heard(at, Duration::ZERO, Duration::from_micros(200), 50 * SECOND);
-        let minute = sample.now(at + Duration::from_secs(60));
+        let sample = Sample::new(50 * SECOND, at, at + Duration::from_micros(200));
+        let minute = Now::of(&sample, at + Duration::from_secs(60));
         assert!(minute.error >= 30_000_000);
         let quota = Quota::per_second(10);
         let times = minute.times(&quota);
         assert!(times.early < 110 * SECOND && 110 * SECOND < times.late);
-        let long = sample.now(at + Duration::from_secs(6_000));
+        let long = Now::of(&sample, at + Duration::from_secs(6_000));
         assert_eq!(long.error, MOST_UNCERTAIN);
     }
 }
