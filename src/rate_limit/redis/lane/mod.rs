@@ -126,10 +126,12 @@ impl Lane {
     /// Lets those who wait go, unless they are few and others have just gone, who will see to them. If nobody
     /// goes, whoever has this ticket is on the way no more.
     pub(super) fn go_on(&mut self, ticket: u64, now: Instant, at_once: u32) -> Vec<Together> {
-        let Some(at) = self.back(ticket, now) else {
-            return Vec::new();
-        };
-        self.away.swap_remove(at);
+        match self.back(ticket, now) {
+            Some(at) => drop(self.away.swap_remove(at)),
+            // He was taken for one who stands still. If all others were, too, nobody else sees to who waits.
+            None if !self.away.is_empty() => return Vec::new(),
+            None => {}
+        }
         let (waiting, others) = (self.waiting.len(), self.away.len());
         if others > 0 && waiting < ENOUGH && !self.is_time(now, at_once) {
             return Vec::new();
