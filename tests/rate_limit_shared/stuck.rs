@@ -80,6 +80,28 @@ async fn those_who_stand_still_do_not_stop_all_the_others_for_ever() {
 }
 
 #[tokio::test]
+async fn who_waits_behind_many_who_went_away_is_not_left_behind() {
+    let server = RedisServer::start();
+    let limits = limits(&server).deadline(DEADLINE * 20).unwrap();
+    assert!(ask(&limits, "warm", QUOTA).await.unwrap().allowed());
+    server.pause();
+    let mut first = [ask(&limits, "one", QUOTA), ask(&limits, "other", QUOTA)];
+    for one in &mut first {
+        begin(one);
+    }
+    // More than ever travel together.
+    for key in 0..2_000 {
+        begin(&mut ask(&limits, &key.to_string(), QUOTA));
+    }
+    let mut last = ask(&limits, "last", QUOTA);
+    begin(&mut last);
+    server.resume();
+    for one in first.into_iter().chain([last]) {
+        assert!(one.await.unwrap().allowed());
+    }
+}
+
+#[tokio::test]
 async fn nobody_waits_for_one_who_asks_the_time_and_stands_still() {
     let server = RedisServer::start();
     let limits = limits(&server);
