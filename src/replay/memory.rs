@@ -1,8 +1,7 @@
 //! [`ReplayStore`] for [`MemoryStore`]: bounded, and nothing that still counts is ever forgotten.
 
 use std::{
-    collections::{BTreeSet, HashMap},
-    hash::{BuildHasher, BuildHasherDefault, Hash, Hasher, RandomState},
+    hash::{BuildHasher, RandomState},
     sync::{
         Mutex, MutexGuard, PoisonError,
         atomic::{AtomicUsize, Ordering},
@@ -10,46 +9,14 @@ use std::{
     time::{Duration, SystemTime},
 };
 
-use super::{Claim, ClaimToken, ReplayStore};
+use super::{
+    Claim, ClaimToken, ReplayStore,
+    table::{Entry, Fate, Fingerprint, Nanos, Table},
+};
 use crate::{
     clock::since_epoch,
     store::{Domain, MemoryStore, Reply, StoreError, StoreErrorKind},
 };
-
-/// What stands for a key: two SipHashes under keys of this process, so that an entry has one size whatever
-/// clients send. Two keys that met would be refused, not let through.
-#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
-struct Fingerprint([u64; 2]);
-
-/// The half that does not choose the shard.
-impl Hash for Fingerprint {
-    fn hash<H: Hasher>(&self, state: &mut H) {
-        state.write_u64(self.0[1]);
-    }
-}
-
-/// A fingerprint is a hash under a key that no client knows: to hash it again would only take time.
-#[derive(Default)]
-struct AsItIs(u64);
-
-impl Hasher for AsItIs {
-    fn write(&mut self, bytes: &[u8]) {
-        for byte in bytes {
-            self.0 = self.0.rotate_left(8) ^ u64::from(*byte);
-        }
-    }
-
-    fn write_u64(&mut self, number: u64) {
-        self.0 = number;
-    }
-
-    fn finish(&self) -> u64 {
-        self.0
-    }
-}
-
-/// Nanoseconds since the Unix epoch.
-type Nanos = u128;
 
 /// Enough that the threads of a machine seldom meet at one lock.
 const SHARDS: usize = 16;
@@ -62,30 +29,18 @@ struct Replays {
     most: usize,
 }
 
-#[derive(Default)]
-struct Table {
-    entries: HashMap<Fingerprint, Entry, BuildHasherDefault<AsItIs>>,
-    /// All entries by when they end.
-    ends: BTreeSet<(Nanos, Fingerprint)>,
-}
-
-#[derive(Clone, Copy)]
-struct Entry {
-    end: Nanos,
-    /// Who holds the claim; `None` once the value was used.
-    holder: Option<ClaimToken>,
-    /// Who used it.
-    used_by: Option<ClaimToken>,
+/// What a verb makes of an entry.
+enum Change {
+    Nothing,
+    Put(Entry),
+    Remove,
 }
 
 impl ReplayStore for MemoryStore {
     fn consume(&self, key: &[u8], now: SystemTime, keep: Duration) -> Reply<bool> {
-        self.replays(key, now, |shard, key, now| {
-            if shard.entry(key).is_some() {
-                return Ok(false);
-            }
-            shard.put(key, Entry::used(None, end(now, keep)))?;
-            Ok(true)
+        self.replays(key, now, |entry, now| match entry {
+            Some(_) => (Change::Nothing, false),
+            None => (put(Fate::Consumed, end(now, keep)), true),
         })
     }
 
@@ -96,14 +51,10 @@ impl ReplayStore for MemoryStore {
         now: SystemTime,
         lease: Duration,
     ) -> Reply<Claim> {
-        self.replays(key, now, |shard, key, now| {
-            match shard.entry(key) {
-                Some(entry) if entry.holder.is_none() => return Ok(Claim::Used),
-                Some(entry) if entry.holder != Some(*token) => return Ok(Claim::InFlight),
-                _ => {}
-            }
-            shard.put(key, Entry::held(*token, end(now, lease)))?;
-            Ok(Claim::Claimed)
+        self.replays(key, now, |entry, now| match entry.map(|entry| entry.fate) {
+            Some(Fate::Used(_) | Fate::Consumed) => (Change::Nothing, Claim::Used),
+            Some(Fate::Held(holder)) if holder != *token => (Change::Nothing, Claim::InFlight),
+            _ => (put(Fate::Held(*token), end(now, lease)), Claim::Claimed),
         })
     }
 
@@ -114,43 +65,38 @@ impl ReplayStore for MemoryStore {
         now: SystemTime,
         keep: Duration,
     ) -> Reply<bool> {
-        self.replays(key, now, |shard, key, now| {
+        self.replays(key, now, |entry, now| {
             let end = end(now, keep);
-            let Some(entry) = shard.entry(key) else {
-                shard.put(key, Entry::used(Some(*token), end))?;
-                return Ok(false);
+            let Some(entry) = entry else {
+                return (put(Fate::Used(*token), end), false);
             };
-            let ours = entry.holder == Some(*token) || entry.used_by == Some(*token);
-            let (used_by, end) = match entry.holder {
+            match entry.fate {
+                Fate::Held(holder) => (put(Fate::Used(*token), end), holder == *token),
                 // Never remembered for less than it was already promised.
-                None => (entry.used_by, end.max(entry.end)),
-                Some(_) => (Some(*token), end),
-            };
-            shard.put(key, Entry::used(used_by, end))?;
-            Ok(ours)
+                fate => (put(fate, end.max(entry.end)), fate == Fate::Used(*token)),
+            }
         })
     }
 
     fn release(&self, key: &[u8], token: &ClaimToken, now: SystemTime) -> Reply<bool> {
-        self.replays(key, now, |shard, key, _| {
-            let entry = shard.entry(key);
-            let ours = entry.is_some_and(|entry| entry.holder == Some(*token));
-            if ours {
-                shard.remove(key);
+        self.replays(key, now, |entry, _| {
+            match entry.is_some_and(|entry| entry.fate == Fate::Held(*token)) {
+                true => (Change::Remove, true),
+                false => (Change::Nothing, false),
             }
-            Ok(ours)
         })
     }
 }
 
 impl MemoryStore {
-    /// Does something about a key whose entry, if there is one, still counts. It is done again if there was
+    /// Does something about the entry of a key, if it has one that still counts. It is done again if there was
     /// no room and some could be made.
+    #[inline]
     fn replays<T>(
         &self,
         key: &[u8],
         now: SystemTime,
-        verb: impl Fn(&mut Shard<'_>, Fingerprint, Nanos) -> Result<T, StoreError>,
+        verb: impl Fn(Option<Entry>, Nanos) -> (Change, T),
     ) -> Reply<T> {
         let most = self.max_keys();
         let replays = self.table(Domain::Replay, || Replays {
@@ -164,38 +110,51 @@ impl MemoryStore {
         };
         let hashers = replays.hashers.each_ref();
         let key = Fingerprint(hashers.map(|hasher| hasher.hash_one(key)));
-        let now = since_epoch(now).as_nanos();
-        let act = || {
-            let mut shard = replays.shard(key.0[0] as usize % SHARDS);
-            shard.forget(Some(key), now);
-            verb(&mut shard, key, now)
-        };
-        let mut outcome = act();
-        let is_full = |outcome: &Result<T, StoreError>| {
-            let error = outcome.as_ref().err();
-            error.is_some_and(|error| error.kind() == StoreErrorKind::Full)
-        };
-        if is_full(&outcome) && replays.make_room(now) {
-            outcome = act();
+        let now = nanos(since_epoch(now));
+        let mut outcome = replays.act(key, now, &verb);
+        if outcome.is_none() && replays.make_room(now) {
+            outcome = replays.act(key, now, &verb);
         }
-        Reply::Ready(outcome)
+        Reply::Ready(outcome.ok_or_else(|| StoreError::new(StoreErrorKind::Full)))
     }
 }
 
 impl Replays {
-    fn shard(&self, at: usize) -> Shard<'_> {
+    /// None, and nothing is changed, if there is no room.
+    #[inline]
+    fn act<T>(
+        &self,
+        key: Fingerprint,
+        now: Nanos,
+        verb: impl Fn(Option<Entry>, Nanos) -> (Change, T),
+    ) -> Option<T> {
+        let mut table = self.shard(key.0[0] as usize % SHARDS);
+        self.give_back(table.forget(now));
+        let found = table.entry(key);
+        let (change, outcome) = verb(found.filter(|entry| entry.end > now), now);
+        match change {
+            Change::Nothing => {}
+            // An entry whose time is over makes room for the next of its key.
+            Change::Put(entry) if found.is_some() || self.take_room() => table.put(key, entry),
+            Change::Put(_) => return None,
+            Change::Remove => self.give_back(table.remove(key).into()),
+        }
+        Some(outcome)
+    }
+
+    fn shard(&self, at: usize) -> MutexGuard<'_, Table> {
         // Nothing panics halfway through a change, so a poisoned lock guards whole entries.
         let table = self.shards[at].lock();
-        Shard {
-            table: table.unwrap_or_else(PoisonError::into_inner),
-            of: self,
-        }
+        table.unwrap_or_else(PoisonError::into_inner)
     }
 
     /// Forgets some entries of every shard whose time is over; false, if there is no room then either. One
     /// lock is held at a time.
+    #[cold]
     fn make_room(&self, now: Nanos) -> bool {
-        (0..SHARDS).for_each(|at| self.shard(at).forget(None, now));
+        for at in 0..SHARDS {
+            self.give_back(self.shard(at).forget(now));
+        }
         self.entries.load(Ordering::Relaxed) < self.most
     }
 
@@ -208,77 +167,23 @@ impl Replays {
             .fetch_update(relaxed, relaxed, one_more)
             .is_ok()
     }
-}
 
-/// A part of the table, locked.
-struct Shard<'a> {
-    table: MutexGuard<'a, Table>,
-    of: &'a Replays,
-}
-
-impl Shard<'_> {
-    fn entry(&self, key: Fingerprint) -> Option<Entry> {
-        self.table.entries.get(&key).copied()
-    }
-
-    fn put(&mut self, key: Fingerprint, entry: Entry) -> Result<(), StoreError> {
-        let Table { entries, ends } = &mut *self.table;
-        if let Some(old) = entries.get_mut(&key) {
-            ends.remove(&(old.end, key));
-            *old = entry;
-        } else if self.of.take_room() {
-            entries.insert(key, entry);
-        } else {
-            return Err(StoreError::new(StoreErrorKind::Full));
-        }
-        ends.insert((entry.end, key));
-        Ok(())
-    }
-
-    /// Forgets the key if its time is over, and a few others whose time is: more than one call adds, and so
-    /// few that no call is slow.
-    fn forget(&mut self, key: Option<Fingerprint>, now: Nanos) {
-        if let Some(key) = key
-            && self.entry(key).is_some_and(|entry| entry.end <= now)
-        {
-            self.remove(key);
-        }
-        for _ in 0..4 {
-            match self.table.ends.first().copied() {
-                Some((end, key)) if end <= now => self.remove(key),
-                _ => break,
-            }
-        }
-    }
-
-    fn remove(&mut self, key: Fingerprint) {
-        let Table { entries, ends } = &mut *self.table;
-        if let Some(entry) = entries.remove(&key) {
-            ends.remove(&(entry.end, key));
-            self.of.entries.fetch_sub(1, Ordering::Relaxed);
+    fn give_back(&self, entries: usize) {
+        if entries > 0 {
+            self.entries.fetch_sub(entries, Ordering::Relaxed);
         }
     }
 }
 
-impl Entry {
-    fn held(by: ClaimToken, end: Nanos) -> Self {
-        Self {
-            end,
-            holder: Some(by),
-            used_by: None,
-        }
-    }
+fn put(fate: Fate, end: Nanos) -> Change {
+    Change::Put(Entry { end, fate })
+}
 
-    fn used(by: Option<ClaimToken>, end: Nanos) -> Self {
-        Self {
-            end,
-            holder: None,
-            used_by: by,
-        }
-    }
+fn nanos(time: Duration) -> Nanos {
+    time.as_nanos().try_into().unwrap_or(Nanos::MAX)
 }
 
 /// A moment later at least, so that nothing ends as it begins.
 fn end(now: Nanos, lifetime: Duration) -> Nanos {
-    now + lifetime.as_nanos().max(1)
+    now.saturating_add(nanos(lifetime).max(1))
 }

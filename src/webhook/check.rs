@@ -6,7 +6,8 @@ use super::{
     error::WebhookErrorKind,
     form,
     key::Key,
-    received::{LONGEST_ID, Received},
+    received::Received,
+    replayed::{Replayed, Tags, digest},
     scheme::{Listing, Signed, WebhookScheme},
     template::{Part, Template},
     url::PublicUrl,
@@ -38,27 +39,6 @@ pub(super) struct Found {
     pub(super) secret: usize,
     /// Stands for the delivery in a replay store.
     pub(super) replayed: Replayed,
-}
-
-/// What stands for a delivery, before it is digested: most checks need no digest.
-pub(super) enum Replayed {
-    /// The tag of the secret that the delivery was signed with, so that it is the same whichever secrets come
-    /// and go. Of the first secret where a delivery lists several signatures: whoever sends it again can leave
-    /// any of them out.
-    Tag(Tag),
-    /// A digest of what is signed. Not the signature: one of ECDSA can be made into another without the key.
-    Digest([u8; 32]),
-    /// A digest of several deliveries in one, each of which can come again alone or with others.
-    Several([u8; 32]),
-}
-
-impl Replayed {
-    pub(super) fn key(&self) -> [u8; 32] {
-        match self {
-            Self::Tag(tag) => digest("mac", tag.expose()),
-            Self::Digest(digest) | Self::Several(digest) => *digest,
-        }
-    }
 }
 
 /// One MAC for each key that has one.
@@ -194,22 +174,6 @@ fn each_piece(
     }
 }
 
-/// A digest that nobody can take for the digest of something else: `what` is at most seven bytes.
-pub(super) fn digest(what: &str, content: &[u8]) -> [u8; 32] {
-    let mut text = [0; 8 + LONGEST_ID];
-    for (place, byte) in text[..7].iter_mut().zip(what.bytes()) {
-        *place = byte;
-    }
-    if let Some(room) = text[8..].get_mut(..content.len()) {
-        room.copy_from_slice(content);
-        return sha256(&text[..8 + content.len()]);
-    }
-    // A long content by its own digest, which is not to be taken for a short one.
-    text[7] = 1;
-    text[8..40].copy_from_slice(&sha256(content));
-    sha256(&text[..40])
-}
-
 /// Whether any signature in the field is the tag: every one of them is compared.
 #[inline]
 fn lists(scheme: &WebhookScheme, received: &Received<'_>, tag: &Tag) -> bool {
@@ -230,13 +194,18 @@ fn by_template(
     body: &[u8],
 ) -> Result<Found, WebhookErrorKind> {
     let Keys { scheme, keys, .. } = keys;
-    let (mut secret, mut replayed) = (None, None);
+    let mut secret = None;
+    let mut replayed = Replayed::Tags(Tags::default());
     let lists_several = !matches!(scheme.listing, Listing::One { .. });
     for (at, tag) in tags {
         let matched = lists(scheme, received, &tag);
         secret = secret.or(matched.then_some(at));
-        if matched || lists_several {
-            replayed.get_or_insert(Replayed::Tag(tag));
+        // Of every secret that is in use, where a delivery lists several signatures: whoever sends it again can
+        // leave any of them out, and any secret may be gone by then.
+        if let Replayed::Tags(tags) = &mut replayed
+            && (lists_several || matched && tags.is_empty())
+        {
+            tags.push(&tag);
         }
     }
     let asymmetric = |key: &Key| !matches!(key, Key::Mac(_));
@@ -249,7 +218,7 @@ fn by_template(
         each_piece(&template.after, scheme, received, |piece| {
             message.extend(piece)
         });
-        replayed = Some(Replayed::Digest(digest("message", &message)));
+        replayed = Replayed::Digest(digest("message", &message));
         for (at, key) in keys.iter().enumerate().filter(|(_, key)| asymmetric(key)) {
             let mut matched = false;
             received.each_signature(scheme, |is_public, text| {
@@ -261,10 +230,9 @@ fn by_template(
             secret = secret.or(matched.then_some(at));
         }
     }
-    match (secret, replayed) {
-        (Some(secret), Some(replayed)) => Ok(Found { secret, replayed }),
-        _ => Err(WebhookErrorKind::SignatureInvalid),
-    }
+    secret
+        .map(|secret| Found { secret, replayed })
+        .ok_or(WebhookErrorKind::SignatureInvalid)
 }
 
 fn is_signed(key: &Key, encoding: SignatureEncoding, message: &[u8], text: &str) -> bool {

@@ -2,6 +2,7 @@
 
 use std::{
     future::Future,
+    iter,
     pin::Pin,
     sync::{
         Arc, OnceLock,
@@ -14,7 +15,7 @@ use std::{
 use http::StatusCode;
 use tokio::runtime::Handle;
 
-use super::{layer::Shared, witness::Witness};
+use super::{layer::Shared, replayed::ReplayKey, witness::Witness};
 use crate::{
     random::RandomError,
     replay::{Claim, ClaimToken},
@@ -59,14 +60,38 @@ impl Clone for Tokens {
     }
 }
 
-/// The key of a delivery in the store.
+/// The keys of a delivery in the store: one, or all of several.
+enum Keys {
+    One(Key),
+    /// In one order, whatever order the secrets are in: of copies that come at the same time, the one that claims
+    /// the first key gets the others.
+    Several(Arc<[Key]>),
+}
+
+#[derive(PartialEq, Eq, PartialOrd, Ord)]
 enum Key {
     Short([u8; SHORT], usize),
     Long(Box<[u8]>),
 }
 
+impl Keys {
+    #[inline]
+    fn new(scheme: &str, mut replay_keys: impl Iterator<Item = ReplayKey>) -> Self {
+        // Every proof has a key.
+        let first = Key::new(scheme, &replay_keys.next().unwrap_or_default());
+        let Some(second) = replay_keys.next() else {
+            return Self::One(first);
+        };
+        let more = iter::once(second).chain(replay_keys);
+        let more = more.map(|key| Key::new(scheme, &key));
+        let mut keys: Vec<_> = iter::once(first).chain(more).collect();
+        keys.sort_unstable();
+        Self::Several(keys.into())
+    }
+}
+
 impl Key {
-    fn new(scheme: &str, replay_key: &[u8; 32]) -> Self {
+    fn new(scheme: &str, replay_key: &ReplayKey) -> Self {
         // Of the scheme's name: two providers' ids may be the same.
         let parts = [b"webhook ", scheme.as_bytes(), b" ", replay_key];
         let mut short = [0; SHORT];
@@ -93,34 +118,43 @@ impl Key {
 /// panicked, or whoever waited for the answer has gone.
 pub(super) struct Held {
     shared: Arc<Shared>,
-    key: Key,
+    keys: Keys,
     token: ClaimToken,
     settled: bool,
     witness: Option<Box<Witness>>,
 }
 
 impl Held {
+    #[inline]
     pub(super) fn new(
         shared: &Arc<Shared>,
-        replay_key: &[u8; 32],
+        replay_keys: impl Iterator<Item = ReplayKey>,
         witness: Option<Box<Witness>>,
     ) -> Result<Self, RandomError> {
         Ok(Self {
             token: shared.tokens.next()?,
             shared: Arc::clone(shared),
-            key: Key::new(shared.verifier.scheme().name(), replay_key),
+            keys: Keys::new(shared.verifier.scheme().name(), replay_keys),
             settled: false,
             witness,
         })
     }
 
+    #[inline]
     pub(super) fn claim(&self, now: SystemTime) -> Reply<Claim> {
         let Shared { store, lease, .. } = &*self.shared;
-        store.claim(self.key.bytes(), &self.token, now, *lease)
+        match &self.keys {
+            Keys::One(key) => store.claim(key.bytes(), &self.token, now, *lease),
+            Keys::Several(keys) => {
+                let (shared, keys) = (Arc::clone(&self.shared), Arc::clone(keys));
+                Reply::Wait(Box::pin(claim_all(shared, keys, self.token, now)))
+            }
+        }
     }
 
     /// Ends the claim: for good if the delivery was dealt with, and otherwise so that it can come again. There
     /// is nothing left to wait for where the store answers at once.
+    #[inline]
     pub(super) fn settle(mut self, status: StatusCode) -> Option<Settling> {
         self.end(status)
     }
@@ -137,26 +171,30 @@ impl Held {
 
     fn end(&mut self, status: StatusCode) -> Option<Settling> {
         self.settled = true;
-        let Shared {
-            store, refusals, ..
-        } = &*self.shared;
-        let (key, now) = (self.key.bytes(), refusals.now());
+        let shared = &*self.shared;
+        let now = shared.refusals.now();
         let is_done = status.is_success();
-        let reply = match is_done {
-            true => store.commit(key, &self.token, now, self.shared.keep()),
-            false => store.release(key, &self.token, now),
+        let ask = |key: &Key| match is_done {
+            true => shared
+                .store
+                .commit(key.bytes(), &self.token, now, shared.keep()),
+            false => shared.store.release(key.bytes(), &self.token, now),
         };
-        let outcome = Outcome {
-            shared: Arc::clone(&self.shared),
-            witness: self.witness.take(),
-            status,
+        let reply = match &self.keys {
+            Keys::One(key) => ask(key),
+            Keys::Several(keys) => all(keys.iter().map(ask)),
         };
         match reply {
             Reply::Ready(reply) => {
-                outcome.see(&reply);
+                see(shared, self.witness.as_deref(), status, &reply);
                 None
             }
-            Reply::Wait(future) => Some(Settling(Some((future, outcome)))),
+            Reply::Wait(answer) => Some(Settling(Some(Waiting {
+                answer,
+                shared: Arc::clone(&self.shared),
+                witness: self.witness.take(),
+                status,
+            }))),
         }
     }
 }
@@ -169,39 +207,99 @@ impl Drop for Held {
     }
 }
 
-/// What the handler answered, and who is told if the store cannot be.
-struct Outcome {
-    shared: Arc<Shared>,
-    witness: Option<Box<Witness>>,
-    status: StatusCode,
+async fn answer<T>(reply: Reply<T>) -> Result<T, StoreError> {
+    match reply {
+        Reply::Ready(answer) => answer,
+        Reply::Wait(answer) => answer.await,
+    }
 }
 
-impl Outcome {
-    fn see(&self, reply: &Result<bool, StoreError>) {
-        let code = match (self.status.is_success(), reply) {
-            (true, Err(_)) => COMMIT_FAILED,
-            (true, Ok(false)) => CLAIM_LOST,
-            (false, Err(_)) => RELEASE_FAILED,
-            (true, Ok(true)) | (false, Ok(_)) => return,
-        };
-        if let Some(witness) = &self.witness {
-            witness.tell(self.shared.refusals.now(), code, self.status);
+/// Claims every key, or none.
+async fn claim_all(
+    shared: Arc<Shared>,
+    keys: Arc<[Key]>,
+    token: ClaimToken,
+    now: SystemTime,
+) -> Result<Claim, StoreError> {
+    let store = &shared.store;
+    for (at, key) in keys.iter().enumerate() {
+        let claim = answer(store.claim(key.bytes(), &token, now, shared.lease)).await?;
+        if claim != Claim::Claimed {
+            for key in &keys[..at] {
+                // Where it fails, the key of a delivery that is somebody else's is held until its lease is over.
+                let _ = answer(store.release(key.bytes(), &token, now)).await;
+            }
+            return Ok(claim);
         }
+    }
+    Ok(Claim::Claimed)
+}
+
+/// One reply of several: whether all of them say so. All are asked, whatever the first ones reply.
+fn all(replies: impl Iterator<Item = Reply<bool>>) -> Reply<bool> {
+    let both = |one: Result<bool, StoreError>, other| Ok(one? & other?);
+    let (mut ready, mut waits) = (Ok(true), Vec::new());
+    for reply in replies {
+        match reply {
+            Reply::Ready(reply) => ready = both(ready, reply),
+            Reply::Wait(reply) => waits.push(reply),
+        }
+    }
+    if waits.is_empty() {
+        return Reply::Ready(ready);
+    }
+    Reply::Wait(Box::pin(async move {
+        for reply in waits {
+            ready = both(ready, reply.await);
+        }
+        ready
+    }))
+}
+
+/// Tells of what the store could not be told.
+fn see(
+    shared: &Shared,
+    witness: Option<&Witness>,
+    status: StatusCode,
+    reply: &Result<bool, StoreError>,
+) {
+    let code = match (status.is_success(), reply) {
+        (true, Err(_)) => COMMIT_FAILED,
+        (true, Ok(false)) => CLAIM_LOST,
+        (false, Err(_)) => RELEASE_FAILED,
+        (true, Ok(true)) | (false, Ok(_)) => return,
+    };
+    if let Some(witness) = witness {
+        witness.tell(shared.refusals.now(), code, status);
     }
 }
 
 type Answer = Pin<Box<dyn Future<Output = Result<bool, StoreError>> + Send>>;
 
 /// The end of a claim, asked of the store. Dropped before the store has answered, it is left to the runtime.
-pub(super) struct Settling(Option<(Answer, Outcome)>);
+pub(super) struct Settling(Option<Waiting>);
+
+/// What the store is to say, what the handler answered, and who is told if the store cannot be.
+struct Waiting {
+    answer: Answer,
+    shared: Arc<Shared>,
+    witness: Option<Box<Witness>>,
+    status: StatusCode,
+}
+
+impl Waiting {
+    fn see(&self, reply: &Result<bool, StoreError>) {
+        see(&self.shared, self.witness.as_deref(), self.status, reply);
+    }
+}
 
 impl Settling {
     /// Waits for the store. What was done is done, whether it could be told or not: a failure of the request
     /// here would make the provider send it again.
     pub(super) fn poll(&mut self, cx: &mut Context<'_>) -> Poll<()> {
-        if let Some((future, outcome)) = &mut self.0 {
-            let reply = ready!(future.as_mut().poll(cx));
-            outcome.see(&reply);
+        if let Some(waiting) = &mut self.0 {
+            let reply = ready!(waiting.answer.as_mut().poll(cx));
+            waiting.see(&reply);
             self.0 = None;
         }
         Poll::Ready(())
@@ -211,10 +309,13 @@ impl Settling {
 impl Drop for Settling {
     fn drop(&mut self) {
         // Without a runtime the claim runs out by itself.
-        if let Some((future, outcome)) = self.0.take()
+        if let Some(mut waiting) = self.0.take()
             && let Ok(runtime) = Handle::try_current()
         {
-            drop(runtime.spawn(async move { outcome.see(&future.await) }));
+            drop(runtime.spawn(async move {
+                let reply = waiting.answer.as_mut().await;
+                waiting.see(&reply);
+            }));
         }
     }
 }

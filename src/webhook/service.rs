@@ -11,24 +11,20 @@ use std::{
     pin::Pin,
     sync::Arc,
     task::{Context, Poll, ready},
-    time::SystemTime,
 };
 
 use bytes::Bytes;
-use http::{HeaderMap, Request, Response, request::Parts};
+use http::{Request, Response, request::Parts};
 use http_body::Body;
 use pin_project_lite::pin_project;
 use tower_service::Service;
 
 use super::{
-    body::{Collected, WebhookBody},
-    check::{State as Check, at_once},
+    body::WebhookBody,
     claim::{Held, Settling},
     error::WebhookErrorKind,
     layer::{Shared, StoreFailure},
-    received::Received,
-    verified::VerifiedWebhook,
-    witness::Witness,
+    reading::{Genuine, Reading},
 };
 use crate::{
     body::ResponseBody,
@@ -73,12 +69,7 @@ where
             service: mem::replace(&mut self.inner, clone),
             parts,
         };
-        let reading = Some(Reading {
-            pending,
-            begun: None,
-            check: None,
-            collected: Collected::default(),
-        });
+        let reading = Some(Reading::new(pending));
         WebhookFuture {
             state: State::Reading { reading, body },
         }
@@ -110,35 +101,10 @@ pin_project! {
 }
 
 /// A delivery that has not come to the inner service yet.
-struct Pending<S> {
-    shared: Arc<Shared>,
+pub(super) struct Pending<S> {
+    pub(super) shared: Arc<Shared>,
     service: S,
-    parts: Parts,
-}
-
-struct Reading<S> {
-    pending: Pending<S>,
-    begun: Option<Begun>,
-    /// Only for a body of several frames: one frame is hashed when it is known to be all.
-    check: Option<Box<Check>>,
-    collected: Collected,
-}
-
-/// What the head was found to say when the body was first asked for.
-#[derive(Clone, Copy)]
-struct Begun {
-    at: SystemTime,
-    timestamp: Option<SystemTime>,
-}
-
-/// A genuine delivery.
-struct Genuine {
-    webhook: VerifiedWebhook,
-    trailers: Option<HeaderMap>,
-    /// What stands for it in the store, if it is looked for there.
-    replay_key: Option<[u8; 32]>,
-    /// The time by which it was there.
-    at: SystemTime,
+    pub(super) parts: Parts,
 }
 
 struct Claiming<S> {
@@ -146,84 +112,6 @@ struct Claiming<S> {
     body: WebhookBody,
     held: Held,
     reply: Pin<Box<dyn Future<Output = Result<Claim, StoreError>> + Send>>,
-}
-
-impl<S> Reading<S> {
-    /// Takes what comes until the body ends, and decides.
-    fn poll<B: Body<Data = Bytes>>(
-        &mut self,
-        mut body: Pin<&mut B>,
-        cx: &mut Context<'_>,
-    ) -> Poll<Result<Genuine, WebhookErrorKind>> {
-        let Self {
-            pending,
-            begun,
-            check,
-            collected,
-        } = self;
-        let (shared, parts) = (&pending.shared, &pending.parts);
-        let keys = shared.verifier.keys();
-        let now = shared.refusals.now();
-        if begun.is_none() && body.size_hint().lower() > shared.limit {
-            return Poll::Ready(Err(WebhookErrorKind::BodyTooLarge));
-        }
-        // Borrowed from the head, so read again where the body was waited for.
-        let received = Received::read(&keys.scheme, &parts.headers, parts.uri.query())?;
-        let begun = match begun {
-            Some(begun) => *begun,
-            None => {
-                let timestamp = received.time(&keys.scheme, now)?;
-                *begun.insert(Begun { at: now, timestamp })
-            }
-        };
-        if now.duration_since(begun.at).unwrap_or_default() > shared.body_time {
-            return Poll::Ready(Err(WebhookErrorKind::BodyTooSlow));
-        }
-        while let Some(frame) = ready!(body.as_mut().poll_frame(cx)) {
-            let frame = frame.map_err(|_| WebhookErrorKind::BodyUnreadable)?;
-            match frame.into_data() {
-                Ok(data) if data.is_empty() => {}
-                Ok(data) => {
-                    let length = collected.length().saturating_add(data.len() as u64);
-                    if length > shared.limit {
-                        return Poll::Ready(Err(WebhookErrorKind::BodyTooLarge));
-                    }
-                    if let Some(first) = collected.only().filter(|_| check.is_none()) {
-                        check.insert(Box::default()).update(keys, &received, first);
-                    }
-                    if let Some(check) = check {
-                        check.update(keys, &received, &data);
-                    }
-                    collected.push(data);
-                }
-                Err(frame) => {
-                    if let Ok(trailers) = frame.into_trailers() {
-                        collected.end(trailers);
-                    }
-                }
-            }
-        }
-        let (content, trailers) = mem::take(collected).finish(keys.needs_whole_body());
-        let only = match content.pieces() {
-            [only] => only,
-            _ => &Bytes::new(),
-        };
-        let found = match check {
-            Some(check) => check.finish(keys, &received, only),
-            None => at_once(keys, &received, only),
-        };
-        let proof = keys.proof(&received, begun.timestamp, found?);
-        if shared.checks_replay && proof.is_several() {
-            return Poll::Ready(Err(WebhookErrorKind::BodyMalformed));
-        }
-        let replay_key = shared.checks_replay.then(|| proof.replay_key());
-        Poll::Ready(Ok(Genuine {
-            webhook: VerifiedWebhook::new(keys.scheme.name(), &proof, content),
-            trailers,
-            replay_key,
-            at: now,
-        }))
-    }
 }
 
 impl<S, R> Pending<S>
@@ -235,17 +123,13 @@ where
         let Genuine {
             webhook,
             trailers,
-            replay_key,
+            held,
             at,
         } = genuine;
         self.parts.extensions.insert(webhook.clone());
         let body = WebhookBody::new(webhook, trailers);
-        let Some(replay_key) = replay_key else {
+        let Some(held) = held else {
             return self.call(body, None);
-        };
-        let witness = Witness::of(&self.shared.refusals, RequestHead::from(&self.parts));
-        let Ok(held) = Held::new(&self.shared, &replay_key, witness) else {
-            return self.refuse(WebhookErrorKind::StoreUnavailable);
         };
         match held.claim(at) {
             Reply::Ready(claim) => self.proceed(body, held, claim),
@@ -323,7 +207,7 @@ where
             let next = match this.state.as_mut().project() {
                 StateProjection::Reading { reading, body } => {
                     let read = ready!(reading.as_mut().expect(AFTER_COMPLETION).poll(body, cx));
-                    let pending = reading.take().expect(AFTER_COMPLETION).pending;
+                    let pending = reading.take().expect(AFTER_COMPLETION).into_pending();
                     match read {
                         Ok(genuine) => pending.admit(genuine),
                         Err(kind) => pending.refuse(kind),

@@ -9,10 +9,11 @@ use std::{
 use http::HeaderMap;
 
 use super::{
-    check::{Found, Replayed, State, at_once, digest},
+    check::{Found, State, at_once},
     error::WebhookError,
     key::Key,
     received::Received,
+    replayed::{ReplayKey, Replayed, digest},
     scheme::{Signed, WebhookScheme},
 };
 use crate::{config::ConfigError, head::RequestHead, secret::Secret};
@@ -123,13 +124,24 @@ impl<'h> WebhookProof<'h> {
     /// [trusted](WebhookScheme::dangerous_trust_unsigned_id)), and of what is signed everywhere else, so
     /// that no change that leaves the signature good makes it another delivery.
     ///
+    /// It is one key, but for a delivery that lists several signatures and no signed id (Stripe, Paddle): that one has
+    /// a key for each secret of the verifier, and came before if any of them was used. Look for all of them, and use
+    /// all of them up: with the others it is known once a secret is gone.
+    ///
     /// Several items of Adyen in one body have a key of their own: look for each item by itself.
-    #[must_use]
-    pub fn replay_key(&self) -> [u8; 32] {
-        match self.id.filter(|_| self.trusts_id) {
-            Some(id) => digest("id", id.as_bytes()),
-            None => self.found.replayed.key(),
-        }
+    pub fn replay_keys(&self) -> impl Iterator<Item = [u8; 32]> {
+        self.each_replay_key()
+    }
+
+    #[inline]
+    pub(super) fn each_replay_key(&self) -> impl Iterator<Item = ReplayKey> + use<'_, 'h> {
+        let id = self.id.filter(|_| self.trusts_id);
+        let rest = match id {
+            Some(_) => None,
+            None => Some(self.found.replayed.keys()),
+        };
+        let of_id = id.map(|id| digest("id", id.as_bytes()));
+        of_id.into_iter().chain(rest.into_iter().flatten())
     }
 
     /// Whether it is several deliveries in one, for which no key stands.
@@ -162,9 +174,10 @@ impl WebhookVerifier {
     /// Appends another secret, so that one can take the place of another without a gap: first the old one, then
     /// both, then the new one. The check with two allocates no more than the check with one.
     ///
-    /// Where a delivery lists a signature of each secret and no signed id (Stripe, Paddle), the first secret
-    /// stands for it in a replay store. So take the old one away once the tolerance has gone by since the
-    /// provider last used it: until then a delivery could come in once more.
+    /// Where a delivery lists a signature of each secret and no signed id (Stripe, Paddle), it is remembered under
+    /// every secret that the verifier has when it comes. So keep the old secret beside the new one for twice the
+    /// tolerance at least: a delivery that came before the new one was added is known by the old one alone, and a
+    /// copy of it that lists both signatures could come in once more if the old one went while it is fresh.
     ///
     /// # Errors
     ///
