@@ -11,7 +11,8 @@ use std::{
 
 use super::{
     Claim, ClaimToken, ReplayStore,
-    table::{Entry, Fate, Fingerprint, Nanos, Table},
+    slots::Fingerprint,
+    table::{Entry, Fate, Nanos, Table},
 };
 use crate::{
     clock::since_epoch,
@@ -130,14 +131,21 @@ impl Replays {
     ) -> Option<T> {
         let mut table = self.shard(key.0[0] as usize % SHARDS);
         self.give_back(table.forget(now));
-        let found = table.entry(key);
-        let (change, outcome) = verb(found.filter(|entry| entry.end > now), now);
-        match change {
-            Change::Nothing => {}
+        let found = table.find(key);
+        let counts = found.filter(|(_, entry)| entry.end > now);
+        let (change, outcome) = verb(counts.map(|(_, entry)| entry), now);
+        match (change, found) {
+            (Change::Nothing, _) | (Change::Remove, None) => {}
             // An entry whose time is over makes room for the next of its key.
-            Change::Put(entry) if found.is_some() || self.take_room() => table.put(key, entry),
-            Change::Put(_) => return None,
-            Change::Remove => self.give_back(table.remove(key).into()),
+            (Change::Put(entry), Some((slot, _))) => table.replace(slot, entry),
+            (Change::Put(entry), None) if table.has_room() && self.take_room() => {
+                table.add(key, entry);
+            }
+            (Change::Put(_), None) => return None,
+            (Change::Remove, Some((slot, _))) => {
+                table.remove(slot);
+                self.give_back(1);
+            }
         }
         Some(outcome)
     }

@@ -41,6 +41,7 @@
 mod memory;
 #[cfg(feature = "redis")]
 mod redis;
+mod slots;
 mod table;
 
 use std::{

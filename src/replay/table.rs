@@ -9,12 +9,12 @@
 //! 2. No call looks at more than a few entries, whatever there is.
 //! 3. Gaps are never more than entries, but for a few.
 
-use std::{
-    collections::{BTreeSet, HashMap, VecDeque, hash_map},
-    hash::{BuildHasherDefault, Hash, Hasher},
-};
+use std::collections::{BTreeSet, VecDeque};
 
-use super::ClaimToken;
+use super::{
+    ClaimToken,
+    slots::{Fingerprint, MOST, Slots},
+};
 
 /// Nanoseconds since the Unix epoch, until the year 2554.
 pub(super) type Nanos = u64;
@@ -23,38 +23,6 @@ pub(super) type Nanos = u64;
 const QUEUES: usize = 4;
 /// The place of an entry that is in no queue.
 const TREE: usize = QUEUES;
-
-/// What stands for a key: two SipHashes under keys of this process, so that an entry has one size whatever
-/// clients send. Two keys that met would be refused, not let through.
-#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
-pub(super) struct Fingerprint(pub(super) [u64; 2]);
-
-/// The half that does not choose the shard.
-impl Hash for Fingerprint {
-    fn hash<H: Hasher>(&self, state: &mut H) {
-        state.write_u64(self.0[1]);
-    }
-}
-
-/// A fingerprint is a hash under a key that no client knows: to hash it again would only take time.
-#[derive(Default)]
-struct AsItIs(u64);
-
-impl Hasher for AsItIs {
-    fn write(&mut self, bytes: &[u8]) {
-        for byte in bytes {
-            self.0 = self.0.rotate_left(8) ^ u64::from(*byte);
-        }
-    }
-
-    fn write_u64(&mut self, number: u64) {
-        self.0 = number;
-    }
-
-    fn finish(&self) -> u64 {
-        self.0
-    }
-}
 
 /// What became of a value.
 #[derive(Clone, Copy, PartialEq, Eq)]
@@ -80,12 +48,13 @@ struct Listed {
 }
 
 impl Listed {
-    fn is_at(&self, second: u64, place: usize) -> bool {
+    fn is_at(&self, second: u32, place: usize) -> bool {
         usize::from(self.place) == place && second_of(self.entry.end) == second
     }
 }
 
-type Item = (u64, Fingerprint);
+/// The second of an end, and a slot.
+type Item = (u32, u32);
 
 #[derive(Default)]
 struct Queue {
@@ -95,11 +64,11 @@ struct Queue {
 
 #[derive(Default)]
 pub(super) struct Table {
-    entries: HashMap<Fingerprint, Listed, BuildHasherDefault<AsItIs>>,
+    slots: Slots<Listed>,
     ends: Ends,
 }
 
-/// The keys by when their entries end.
+/// The slots by when their entries end.
 #[derive(Default)]
 struct Ends {
     queues: [Queue; QUEUES],
@@ -116,34 +85,45 @@ enum Dropped {
 }
 
 impl Table {
-    /// The entry of a key, though its time may be over.
+    /// The slot of a key and its entry, though its time may be over.
     #[inline]
-    pub(super) fn entry(&self, key: Fingerprint) -> Option<Entry> {
-        self.entries.get(&key).map(|listed| listed.entry)
+    pub(super) fn find(&self, key: Fingerprint) -> Option<(u32, Entry)> {
+        let slot = self.slots.find(key)?;
+        Some((slot, self.slots.at(slot)?.entry))
     }
 
-    /// Puts an entry in the place of the one that is there, if one is.
-    pub(super) fn put(&mut self, key: Fingerprint, entry: Entry) {
-        match self.entries.entry(key) {
-            hash_map::Entry::Occupied(mut old) => {
-                self.ends.leave(key, *old.get());
-                let place = self.ends.list(second_of(entry.end), key);
-                old.insert(Listed { entry, place });
-            }
-            hash_map::Entry::Vacant(vacant) => {
-                let place = self.ends.list(second_of(entry.end), key);
-                vacant.insert(Listed { entry, place });
-            }
+    /// Whether there can be another entry.
+    pub(super) fn has_room(&self) -> bool {
+        self.slots.len() < MOST
+    }
+
+    /// Adds an entry for a key that has none.
+    #[inline]
+    pub(super) fn add(&mut self, key: Fingerprint, entry: Entry) {
+        let place = TREE as u8;
+        let slot = self.slots.add(key, Listed { entry, place });
+        let place = self.ends.list(second_of(entry.end), slot);
+        if let Some(listed) = self.slots.at_mut(slot) {
+            listed.place = place;
         }
     }
 
-    /// Forgets a key; false if there was none.
-    pub(super) fn remove(&mut self, key: Fingerprint) -> bool {
-        let old = self.entries.remove(&key);
-        if let Some(old) = old {
-            self.ends.leave(key, old);
+    /// Replaces the entry of a slot.
+    #[inline]
+    pub(super) fn replace(&mut self, slot: u32, entry: Entry) {
+        if let Some(listed) = self.slots.at_mut(slot) {
+            self.ends.leave(slot, *listed);
+            let place = self.ends.list(second_of(entry.end), slot);
+            *listed = Listed { entry, place };
         }
-        old.is_some()
+    }
+
+    /// Forgets the entry of a slot.
+    pub(super) fn remove(&mut self, slot: u32) {
+        if let Some(listed) = self.slots.at(slot) {
+            self.ends.leave(slot, *listed);
+            self.slots.remove(slot);
+        }
     }
 
     /// Forgets a few entries whose time is over, and says how many: more than one call adds, and so few that no
@@ -162,16 +142,15 @@ impl Table {
 
     #[inline]
     fn drop_one(&mut self, now: Nanos) -> Dropped {
-        let Self { entries, ends } = self;
+        let Self { slots, ends } = self;
         for (place, queue) in ends.queues.iter_mut().enumerate() {
-            let Some((second, key)) = queue.items.front().copied() else {
+            let Some((second, slot)) = queue.items.front().copied() else {
                 continue;
             };
-            let may_be_over = second <= second_of(now);
-            if !may_be_over && queue.gaps == 0 {
+            if second > second_of(now) && queue.gaps == 0 {
                 continue;
             }
-            let listed = entries.get_mut(&key);
+            let listed = slots.at_mut(slot);
             let Some(listed) = listed.filter(|listed| listed.is_at(second, place)) else {
                 queue.items.pop_front();
                 queue.gaps = queue.gaps.saturating_sub(1);
@@ -179,26 +158,25 @@ impl Table {
             };
             if listed.entry.end <= now {
                 queue.items.pop_front();
-                entries.remove(&key);
+                slots.remove(slot);
                 return Dropped::Entry;
             }
             if queue.gaps > queue.items.len() / 2 {
                 // It would keep the gaps behind it for as long as it lasts.
                 queue.items.pop_front();
                 listed.place = TREE as u8;
-                ends.tree.insert((second, key));
+                ends.tree.insert((second, slot));
                 return Dropped::Other;
             }
         }
         match ends.tree.first().copied() {
-            Some((second, key)) if second <= second_of(now) => {
-                let is_over = |listed: &Listed| listed.entry.end <= now;
-                if entries.get(&key).is_some_and(is_over) {
-                    ends.tree.pop_first();
-                    entries.remove(&key);
-                    return Dropped::Entry;
+            Some((second, slot)) if second <= second_of(now) => {
+                if slots.at(slot).is_some_and(|listed| listed.entry.end > now) {
+                    return Dropped::Nothing;
                 }
-                Dropped::Nothing
+                ends.tree.pop_first();
+                slots.remove(slot);
+                Dropped::Entry
             }
             _ => Dropped::Nothing,
         }
@@ -207,7 +185,7 @@ impl Table {
 
 impl Ends {
     #[inline]
-    fn list(&mut self, second: u64, key: Fingerprint) -> u8 {
+    fn list(&mut self, second: u32, slot: u32) -> u8 {
         let mut place = TREE;
         let mut latest = None;
         for (at, queue) in self.queues.iter().enumerate() {
@@ -220,16 +198,16 @@ impl Ends {
             }
         }
         match self.queues.get_mut(place) {
-            Some(queue) => queue.items.push_back((second, key)),
-            None => drop(self.tree.insert((second, key))),
+            Some(queue) => queue.items.push_back((second, slot)),
+            None => drop(self.tree.insert((second, slot))),
         }
         place as u8
     }
 
     /// Takes an entry out of the order of ends.
     #[inline]
-    fn leave(&mut self, key: Fingerprint, old: Listed) {
-        let item = (second_of(old.entry.end), key);
+    fn leave(&mut self, slot: u32, old: Listed) {
+        let item = (second_of(old.entry.end), slot);
         let Some(queue) = self.queues.get_mut(usize::from(old.place)) else {
             self.tree.remove(&item);
             return;
@@ -244,8 +222,9 @@ impl Ends {
     }
 }
 
-fn second_of(time: Nanos) -> u64 {
-    time / 1_000_000_000
+/// Until the year 2106; what ends later is dropped later than it could be.
+fn second_of(time: Nanos) -> u32 {
+    (time / 1_000_000_000).try_into().unwrap_or(u32::MAX)
 }
 
 #[cfg(test)]
@@ -263,6 +242,19 @@ mod tests {
             end,
             fate: Fate::Consumed,
         }
+    }
+
+    /// As the store puts and removes.
+    fn put(table: &mut Table, key: Fingerprint, entry: Entry) {
+        match table.find(key) {
+            Some((slot, _)) => table.replace(slot, entry),
+            None => table.add(key, entry),
+        }
+    }
+
+    fn remove(table: &mut Table, key: Fingerprint) -> bool {
+        let found = table.find(key);
+        found.map(|(slot, _)| table.remove(slot)).is_some()
     }
 
     /// Everything that is listed, gaps included.
@@ -283,10 +275,10 @@ mod tests {
         for number in 0..1000 {
             let now = number * SECOND / 10;
             table.forget(now);
-            table.put(key(number), entry(now + 60 * SECOND));
-            table.put(key(number), entry(now + 3600 * SECOND));
+            put(&mut table, key(number), entry(now + 60 * SECOND));
+            put(&mut table, key(number), entry(now + 3600 * SECOND));
         }
-        assert_eq!((table.entries.len(), listed(&table)), (1000, 1000));
+        assert_eq!((table.slots.len(), listed(&table)), (1000, 1000));
         assert_eq!(table.ends.tree.len(), 0);
     }
 
@@ -294,16 +286,16 @@ mod tests {
     #[test]
     fn gaps_do_not_pile_up_behind_an_entry_that_lasts() {
         let mut table = Table::default();
-        table.put(key(u64::MAX), entry(60 * SECOND));
+        put(&mut table, key(u64::MAX), entry(60 * SECOND));
         for number in 0..100_000 {
             let now = number * SECOND / 10_000;
             assert_eq!(table.forget(now), 0);
-            table.put(key(number), entry(now + 60 * SECOND));
+            put(&mut table, key(number), entry(now + 60 * SECOND));
             if let Some(before) = number.checked_sub(5) {
-                assert!(table.remove(key(before)));
+                assert!(remove(&mut table, key(before)));
             }
         }
-        assert_eq!(table.entries.len(), 6);
+        assert_eq!(table.slots.len(), 6);
         assert!(listed(&table) < 24, "{}", listed(&table));
     }
 
@@ -312,18 +304,21 @@ mod tests {
         let mut table = Table::default();
         let ends = |number: u64| (number * 7919 % 1000) * SECOND + number;
         for number in 0..1000 {
-            table.put(key(number), entry(ends(number)));
+            put(&mut table, key(number), entry(ends(number)));
             if number % 3 == 0 {
                 // Another end, earlier or later.
-                table.put(key(number), entry(ends(number + 500)));
+                put(&mut table, key(number), entry(ends(number + 500)));
             }
         }
-        assert_eq!(table.entries.len(), 1000);
+        assert_eq!(table.slots.len(), 1000);
         for now in (0..=1000).map(|second| second * SECOND + SECOND / 2) {
             while table.forget(now) > 0 {}
-            let is_over = |listed: &Listed| listed.entry.end <= now;
-            assert!(!table.entries.values().any(is_over), "at {now}");
+            let left = (0..1000).filter_map(|number| table.find(key(number)));
+            assert!(
+                left.map(|(_, entry)| entry.end).all(|end| end > now),
+                "at {now}"
+            );
         }
-        assert_eq!((table.entries.len(), table.ends.tree.len()), (0, 0));
+        assert_eq!((table.slots.len(), table.ends.tree.len()), (0, 0));
     }
 }

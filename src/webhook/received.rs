@@ -66,8 +66,8 @@ impl<'h> Received<'h> {
         query: Option<&'h str>,
     ) -> Result<Self, WebhookErrorKind> {
         let malformed = WebhookErrorKind::SignatureMalformed;
-        // A query could otherwise take the beginning of a JSON text with it.
-        if scheme.joins_query_and_body() && !query.unwrap_or_default().bytes().all(is_of_query) {
+        // A query could otherwise take a part of what is beside it along: the beginning of a JSON text, an id.
+        if scheme.signs_query() && !query.unwrap_or_default().bytes().all(is_of_query) {
             return Err(malformed);
         }
         for fields in &scheme.fields {

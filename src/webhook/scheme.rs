@@ -235,7 +235,9 @@ impl WebhookScheme {
     /// The timestamp and the id are signed as they were sent.
     ///
     /// A mark parts the id from what is beside it, as in `{id}.{timestamp}.{body}`, and no id has that mark in
-    /// it: whoever sends a delivery again could otherwise cut the same text into another id and another body.
+    /// it: whoever sends a delivery again could otherwise cut the same text into another id and another body. So
+    /// does a mark that stands in no query, a line break or `|`, part a [URL](Self::url) without a query from
+    /// what is beside it; but for the body, which should begin and end as JSON does where it is beside a URL.
     ///
     /// # Errors
     ///
@@ -331,10 +333,9 @@ impl WebhookScheme {
         !matches!(&self.signed, Signed::Template(template) if !template.can_hold(id))
     }
 
-    /// Whether the query of the request is signed, and nothing parts it from the body.
-    pub(super) fn joins_query_and_body(&self) -> bool {
-        self.url.is_some()
-            && matches!(&self.signed, Signed::Template(template) if template.joins_url_and_body())
+    /// Whether the query of the request may be signed, so that it must be seen where it ends.
+    pub(super) fn signs_query(&self) -> bool {
+        self.template_has(&Part::Url)
     }
 
     pub(super) fn template_has(&self, part: &Part) -> bool {
@@ -370,6 +371,13 @@ impl WebhookScheme {
         } else if matches!(&self.signed, Signed::Template(template) if !template.parts_ids()) {
             Some(
                 "a mark must part the id from what is beside it in the template, as in `{id}.{body}`",
+            )
+        } else if self.url.as_ref().is_some_and(|url| !url.has_query())
+            && matches!(&self.signed, Signed::Template(template) if !template.parts_urls())
+        {
+            Some(
+                "a mark that no query has (a line break, `|`) must part the URL from what is beside it in the \
+                 template, or the URL must be configured with its query",
             )
         } else {
             None

@@ -1,5 +1,6 @@
 //! The text that is signed: literal pieces, and places for what a delivery brings.
 
+use super::url::is_of_query;
 use crate::config::ConfigError;
 
 /// A part of a signed text.
@@ -78,9 +79,16 @@ impl Template {
             .all(|pair| pair[1] != Part::Id || !has(last(&pair[0])))
     }
 
-    /// Whether nothing parts a URL from the body.
-    pub(super) fn joins_url_and_body(&self) -> bool {
-        self.before.last() == Some(&Part::Url)
+    /// Whether it is known where a URL ends whose query anybody can write: nothing stands in no query but a mark
+    /// of that kind, and the brackets and quotation marks of a JSON body.
+    pub(super) fn parts_urls(&self) -> bool {
+        let is_mark = |byte: u8| !is_of_query(byte);
+        // What comes before the body is read from its beginning, and what comes after it from the end.
+        let before = { self.before.windows(2) }
+            .all(|pair| pair[0] != Part::Url || first(&pair[1]).is_some_and(is_mark));
+        let after = { self.after.windows(2) }
+            .all(|pair| pair[1] != Part::Url || last(&pair[0]).is_some_and(is_mark));
+        before && after
     }
 
     pub(super) fn has(&self, part: &Part) -> bool {

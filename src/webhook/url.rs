@@ -39,10 +39,15 @@ impl PublicUrl {
         })
     }
 
+    /// Whether it has a query of its own, so that the request's is not signed.
+    pub(super) fn has_query(&self) -> bool {
+        self.text.contains('?')
+    }
+
     /// The URL, with the query of the request if it has none of its own.
     pub(super) fn with_query<'u>(&'u self, query: Option<&str>) -> Cow<'u, str> {
         match query {
-            Some(query) if !self.text.contains('?') => Cow::Owned(format!("{}?{query}", self.text)),
+            Some(query) if !self.has_query() => Cow::Owned(format!("{}?{query}", self.text)),
             _ => Cow::Borrowed(&self.text),
         }
     }
@@ -50,7 +55,7 @@ impl PublicUrl {
     /// The pieces of the URL in the order in which they are signed, without making one text of them.
     pub(super) fn pieces<'u>(&'u self, query: Option<&'u str>) -> [&'u str; 3] {
         match query {
-            Some(query) if !self.text.contains('?') => [&self.text, "?", query],
+            Some(query) if !self.has_query() => [&self.text, "?", query],
             _ => [&self.text, "", ""],
         }
     }

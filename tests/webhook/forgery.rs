@@ -31,27 +31,97 @@ fn request(uri: &str, headers: HeaderMap, body: &[u8]) -> Request<Frames> {
 
 #[tokio::test]
 async fn a_delivery_is_remembered_in_whichever_order_secrets_come_and_go() {
-    let github = || WebhookScheme::github();
-    let verifier = |secrets: &[&str]| {
-        let mut verifier = WebhookVerifier::new(github(), secrets[0]).unwrap();
-        for secret in &secrets[1..] {
-            verifier = verifier.add_secret(*secret).unwrap();
-        }
-        verifier
-    };
+    let github = WebhookScheme::github();
     for (signs, stages) in [
         ("old", [&["old"][..], &["new", "old"], &["old", "new"]]),
         ("new", [&["old", "new"][..], &["new"], &["new", "old"]]),
     ] {
         let store = MemoryStore::new();
         let handler = Handler::default();
-        let signer = WebhookSigner::new(github(), signs).unwrap();
+        let signer = WebhookSigner::new(github.clone(), signs).unwrap();
         for secrets in stages {
             let headers = signer.sign("", BODY, now()).unwrap();
-            let layer = layer(verifier(secrets), &store);
+            let layer = layer(verifier(&github, secrets), &store);
             handler.ask(&layer, request("/", headers, BODY)).await;
         }
         assert_eq!(handler.calls(), 1, "signed with {signs}");
+    }
+}
+
+/// A verifier of these secrets, the first ones first.
+fn verifier(scheme: &WebhookScheme, secrets: &[&str]) -> WebhookVerifier {
+    let first = WebhookVerifier::new(scheme.clone(), secrets[0]).unwrap();
+    secrets[1..].iter().fold(first, |verifier, secret| {
+        verifier.add_secret(*secret).unwrap()
+    })
+}
+
+#[tokio::test]
+async fn a_delivery_of_several_signatures_is_remembered_under_each_secret_in_use() {
+    for (scheme, field, separator) in [
+        (WebhookScheme::stripe(), "stripe-signature", ","),
+        (WebhookScheme::paddle(), "paddle-signature", ";"),
+    ] {
+        let signer = WebhookSigner::new(scheme.clone(), "old").unwrap();
+        let signer = signer.add_secret("new").unwrap();
+        let whole = signer.sign("", BODY, now()).unwrap();
+        let parts: Vec<&str> = whole[field].to_str().unwrap().split(separator).collect();
+        let [time, old, new] = parts[..] else {
+            panic!("{parts:?}");
+        };
+        let with = |signatures: &[&str]| {
+            let mut headers = HeaderMap::new();
+            let value = [&[time], signatures].concat().join(separator);
+            headers.insert(field, HeaderValue::from_str(&value).unwrap());
+            headers
+        };
+        let headers = [
+            with(&[old, new]),
+            with(&[new, old]),
+            with(&[new]),
+            with(&[old]),
+        ];
+        for first in &headers {
+            for first_secrets in [&["old", "new"], &["new", "old"]] {
+                let store = MemoryStore::new();
+                let handler = Handler::default();
+                let known = layer(verifier(&scheme, first_secrets), &store);
+                handler.ask(&known, request("/", first.clone(), BODY)).await;
+                assert_eq!(handler.calls(), 1);
+                // Whichever signature is left, and whichever secret.
+                for secrets in [
+                    &["new"][..],
+                    &["old"],
+                    &["old", "new"],
+                    &["new", "old"],
+                    &["newer", "new"],
+                    &["new", "another", "newer"],
+                ] {
+                    let layer = layer(verifier(&scheme, secrets), &store);
+                    for copy in &headers {
+                        handler.ask(&layer, request("/", copy.clone(), BODY)).await;
+                    }
+                    assert_eq!(handler.calls(), 1, "{secrets:?}");
+                }
+            }
+        }
+    }
+}
+
+#[tokio::test]
+async fn what_came_before_a_secret_was_added_is_known_beside_it() {
+    let scheme = WebhookScheme::stripe();
+    let signer = WebhookSigner::new(scheme.clone(), "old").unwrap();
+    let signer = signer.add_secret("new").unwrap();
+    let headers = signer.sign("", BODY, now()).unwrap();
+    let store = MemoryStore::new();
+    let handler = Handler::default();
+    for secrets in [&["old"][..], &["old", "new"], &["new", "old"]] {
+        let layer = layer(verifier(&scheme, secrets), &store);
+        handler
+            .ask(&layer, request("/", headers.clone(), BODY))
+            .await;
+        assert_eq!(handler.calls(), 1, "{secrets:?}");
     }
 }
 
@@ -224,6 +294,80 @@ async fn a_query_cannot_take_a_part_of_the_body_with_it() {
     let forged = request("/hooks?shop=7{", headers.clone(), br#""a":{"b":1}}"#);
     assert_eq!(handler.ask(&layer, forged).await.status, 401);
     let genuine = request("/hooks?shop=7", headers, body);
+    assert_eq!(handler.ask(&layer, genuine).await.code, None);
+    assert_eq!(handler.calls(), 1);
+}
+
+fn signs_url(template: &str, url: &str) -> WebhookScheme {
+    WebhookScheme::generic("x-signature")
+        .unwrap()
+        .timestamp_header("x-time")
+        .unwrap()
+        .id_header("x-id")
+        .unwrap()
+        .template(template)
+        .unwrap()
+        .url(url)
+        .unwrap()
+}
+
+#[test]
+fn a_query_could_take_an_id_with_it_where_nothing_parts_them() {
+    let (bare, whole) = (
+        "https://example.com/hooks",
+        "https://example.com/hooks?shop=7",
+    );
+    for template in [
+        "{url}.{id}.{timestamp}.{body}",
+        "{url}/{timestamp}.{body}",
+        "{url}{timestamp}{body}",
+        "{timestamp}.{url}&{id}.{body}",
+        "{timestamp}.{body}.{id}.{url}",
+        "{timestamp}{body}{timestamp}{url}",
+        "{timestamp}.{url}{url}|{body}",
+    ] {
+        let error = WebhookVerifier::new(signs_url(template, bare), SECRET).unwrap_err();
+        assert!(error.to_string().contains("no query has"), "{error}");
+        assert!(WebhookSigner::new(signs_url(template, bare), SECRET).is_err());
+        // A query that is configured is no longer anybody's.
+        assert!(WebhookVerifier::new(signs_url(template, whole), SECRET).is_ok());
+    }
+    for template in [
+        "{url}\n{id}.{timestamp}.{body}",
+        "{id}|{url}|{timestamp}|{body}",
+        "{timestamp}{url}{body}",
+        "{timestamp}:{body}{url}",
+        "{body}|{timestamp}|{url}",
+    ] {
+        assert!(
+            WebhookVerifier::new(signs_url(template, bare), SECRET).is_ok(),
+            "{template}"
+        );
+    }
+}
+
+#[tokio::test]
+async fn a_query_takes_no_id_with_it() {
+    let template = "{url}|{id}|{timestamp}|{body}";
+    let told = signs_url(template, "https://example.com/hooks?shop=7");
+    let signer = WebhookSigner::new(told, SECRET).unwrap();
+    let seconds = now()
+        .duration_since(std::time::UNIX_EPOCH)
+        .unwrap()
+        .as_secs();
+    let body = format!("x|{seconds}|rest");
+    let headers = signer.sign("msg", body.as_bytes(), now()).unwrap();
+    let configured = signs_url(template, "https://example.com/hooks");
+    let verifier = WebhookVerifier::new(configured, SECRET).unwrap();
+    let handler = Handler::default();
+    let layer = layer(verifier, &MemoryStore::new());
+    let mut forged = headers.clone();
+    forged.insert("x-id", HeaderValue::from_static("x"));
+    // The id, the timestamp and the beginning of the body move into the query.
+    let uri = format!("/hooks?shop=7|msg|{seconds}");
+    let forged = request(&uri, forged, b"rest");
+    assert_eq!(handler.ask(&layer, forged).await.status, 401);
+    let genuine = request("/hooks?shop=7", headers, body.as_bytes());
     assert_eq!(handler.ask(&layer, genuine).await.code, None);
     assert_eq!(handler.calls(), 1);
 }

@@ -13,6 +13,7 @@ use http::{HeaderMap, HeaderValue, StatusCode};
 use http_body::{Body, Frame, SizeHint};
 use portcullis::{
     audit::{AuditEvent, AuditKind},
+    problem::Rejection,
     webhook::{
         WebhookBody, WebhookErrorKind, WebhookLayer, WebhookScheme, WebhookSigner, WebhookVerifier,
     },
@@ -330,6 +331,104 @@ async fn a_body_that_drips_is_cut_off() {
             assert_eq!(answer.code, Some("webhook_body_too_slow"));
             assert_eq!(taken.load(Ordering::SeqCst), 4);
         }
+    }
+}
+
+/// A body that gives some pieces at once and nothing more, and wakes nobody.
+struct Stalled(usize);
+
+impl Body for Stalled {
+    type Data = Bytes;
+    type Error = Infallible;
+
+    fn poll_frame(
+        mut self: Pin<&mut Self>,
+        _cx: &mut Context<'_>,
+    ) -> Poll<Option<Result<Frame<Bytes>, Infallible>>> {
+        let Some(left) = self.0.checked_sub(1) else {
+            return Poll::Pending;
+        };
+        self.0 = left;
+        Poll::Ready(Some(Ok(Frame::data(Bytes::from_static(b"a piece")))))
+    }
+}
+
+fn never(
+    _: http::Request<WebhookBody>,
+) -> std::future::Ready<Result<http::Response<()>, Infallible>> {
+    unreachable!("the body never comes to its end")
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_body_that_stalls_is_cut_off_though_nothing_of_it_comes() {
+    for (layer, most) in [
+        (stripe(), Duration::from_secs(30)),
+        (
+            stripe().body_time(Duration::from_secs(3600)),
+            Duration::from_secs(3600),
+        ),
+        (stripe().body_time(Duration::ZERO), Duration::ZERO),
+    ] {
+        for pieces in [0, 1, 3] {
+            let mut request = http::Request::post("/hooks").body(Stalled(pieces)).unwrap();
+            request.headers_mut().extend(fields(b"a piece"));
+            let begun = tokio::time::Instant::now();
+            let service = layer.layer(tower::service_fn(never));
+            let response = service.oneshot(request).await.unwrap();
+            let code = response.extensions().get::<Rejection>().unwrap().code();
+            assert_eq!(
+                (response.status(), code),
+                (StatusCode::REQUEST_TIMEOUT, "webhook_body_too_slow")
+            );
+            let took = begun.elapsed();
+            // The timer counts in milliseconds.
+            assert!(
+                took >= most && took < most + Duration::from_millis(5),
+                "{took:?}"
+            );
+        }
+    }
+}
+
+/// Part of the time is gone by the layer's clock when the body is first waited for, and what comes does not begin
+/// it anew.
+#[tokio::test(start_paused = true)]
+async fn a_body_has_one_time_however_often_it_is_waited_for() {
+    let handler = Handler::default();
+    let mut request = delivery(b"12345", 1);
+    let (send, mut come) = tokio::sync::mpsc::unbounded_channel();
+    request.body_mut().gate = Some(Box::new(move |cx| come.poll_recv(cx).map(drop)));
+    let asked = tokio::spawn(async move { handler.ask(&stripe(), request).await });
+    let begun = tokio::time::Instant::now();
+    let sender = tokio::spawn(async move {
+        loop {
+            tokio::time::sleep(Duration::from_secs(8)).await;
+            if send.send(()).is_err() {
+                return;
+            }
+        }
+    });
+    let answer = asked.await.unwrap();
+    assert_eq!(answer.code, Some("webhook_body_too_slow"));
+    assert!(begun.elapsed() >= Duration::from_secs(30));
+    assert!(
+        begun.elapsed() < Duration::from_secs(31),
+        "{:?}",
+        begun.elapsed()
+    );
+    sender.await.unwrap();
+}
+
+/// Nothing is there to wake it, and nothing panics.
+#[test]
+fn a_body_that_stalls_outside_of_a_runtime_is_waited_for() {
+    let mut request = http::Request::post("/hooks").body(Stalled(1)).unwrap();
+    request.headers_mut().extend(fields(b"a piece"));
+    let service = stripe().layer(tower::service_fn(never));
+    let mut future = pin!(service.oneshot(request));
+    let mut context = Context::from_waker(Waker::noop());
+    for _ in 0..2 {
+        assert!(future.as_mut().poll(&mut context).is_pending());
     }
 }
 

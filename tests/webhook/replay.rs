@@ -14,6 +14,7 @@ use http::{Request, Response, StatusCode};
 use portcullis::{
     audit::{AuditEvent, AuditKind},
     guard::RefusalsLayer,
+    replay::ReplayStore,
     store::MemoryStore,
     webhook::{
         StoreFailure, WebhookBody, WebhookLayer, WebhookScheme, WebhookSigner, WebhookVerifier,
@@ -24,7 +25,7 @@ use tower::{Layer, ServiceExt, service_fn};
 
 use crate::{
     schemes::{BODY, now},
-    support::{Answer, Broken, Handler, clock, delivery, stripe},
+    support::{Answer, Broken, Counting, Handler, SECRET, clock, delivery, stripe},
 };
 
 #[tokio::test]
@@ -198,6 +199,119 @@ async fn of_100_copies_at_once_one_reaches_the_handler_with_redis_too() {
         .ask(&stripe().with_store(other), delivery(BODY, 9))
         .await;
     assert_eq!(answer.code, Some("webhook_replayed"));
+}
+
+/// A layer that has a second secret beside that of the deliveries.
+fn rotating(first: &str, second: &str) -> WebhookLayer {
+    let verifier = WebhookVerifier::new(WebhookScheme::stripe(), first).unwrap();
+    WebhookLayer::new(verifier.add_secret(second).unwrap()).with_clock(clock())
+}
+
+/// Half of the copies come to a layer that has its secrets in another order.
+async fn race_of_two(store: impl ReplayStore + Clone) -> usize {
+    let layers = [rotating(SECRET, "another"), rotating("another", SECRET)];
+    let layers = layers.map(|layer| layer.with_store(store.clone()));
+    let races = layers.map(|layer| tokio::spawn(async move { race(&layer).await }));
+    let mut calls = 0;
+    for race in races {
+        let (reached, statuses) = race.await.unwrap();
+        calls += reached;
+        assert!(
+            statuses.iter().all(|status| [200, 503].contains(status)),
+            "{statuses:?}"
+        );
+    }
+    calls
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 4)]
+async fn of_200_copies_one_reaches_the_handler_while_a_secret_changes() {
+    for _ in 0..20 {
+        assert_eq!(race_of_two(MemoryStore::new()).await, 1);
+    }
+}
+
+#[cfg(feature = "redis")]
+#[tokio::test(flavor = "multi_thread", worker_threads = 4)]
+async fn of_200_copies_one_reaches_the_handler_while_a_secret_changes_with_redis_too() {
+    let server = crate::redis::RedisServer::start();
+    let store = portcullis::store::RedisStore::new(&server.url()).unwrap();
+    assert_eq!(race_of_two(store).await, 1);
+    server.assert_every_key_expires();
+}
+
+#[tokio::test]
+async fn a_delivery_is_handed_on_again_while_a_secret_changes() {
+    for waits in [false, true] {
+        let store = Counting {
+            waits,
+            ..Counting::default()
+        };
+        let layer = rotating(SECRET, "another").with_store(store.clone());
+        let handler = Handler::answering(&[500, 404, 200]);
+        for (status, code) in [
+            (500, None),
+            (404, None),
+            (200, None),
+            (200, Some("webhook_replayed")),
+        ] {
+            let answer = handler.ask(&layer, delivery(BODY, 9)).await;
+            assert_eq!((answer.status, answer.code), (status, code));
+        }
+        assert_eq!(handler.calls(), 3);
+        // A handler that is given up gives both keys back.
+        let other = rotating(SECRET, "a third").with_store(store.clone());
+        let (hangs, calls) = counted(&other, pending);
+        let hanging = tokio::spawn(hangs.oneshot(delivery(b"other", 9)));
+        while calls.load(Ordering::SeqCst) == 0 {
+            tokio::task::yield_now().await;
+        }
+        hanging.abort();
+        assert!(hanging.await.unwrap_err().is_cancelled());
+        while store.held() > 0 {
+            tokio::task::yield_now().await;
+        }
+        assert_eq!(handler.ask(&other, delivery(b"other", 9)).await.code, None);
+    }
+}
+
+#[tokio::test]
+async fn a_store_that_fails_at_one_key_of_a_delivery_gives_the_other_back() {
+    for fails in [0, 1] {
+        let store = Counting {
+            fails_at: Some(fails),
+            ..Counting::default()
+        };
+        let layer = rotating(SECRET, "another").with_store(store.clone());
+        let handler = Handler::default();
+        let answer = handler.ask(&layer, delivery(BODY, 9)).await;
+        assert_eq!(answer.code, Some("webhook_store_unavailable"));
+        assert_eq!((handler.calls(), store.held()), (0, 0));
+        // It fails once.
+        assert_eq!(handler.ask(&layer, delivery(BODY, 9)).await.code, None);
+        assert_eq!(handler.calls(), 1);
+    }
+}
+
+#[tokio::test]
+async fn a_key_that_is_somebody_elses_leaves_the_others_free() {
+    let store = Counting::default();
+    let one = stripe().with_store(store.clone());
+    let (hangs, calls) = counted(&one, pending);
+    let hanging = tokio::spawn(hangs.oneshot(delivery(BODY, 9)));
+    while calls.load(Ordering::SeqCst) == 0 {
+        tokio::task::yield_now().await;
+    }
+    assert_eq!(store.held(), 1);
+    // Whichever of its two keys comes first.
+    for other in ["another", "a third", "a fourth", "a fifth"] {
+        let handler = Handler::default();
+        let two = rotating(other, SECRET).with_store(store.clone());
+        let answer = handler.ask(&two, delivery(BODY, 9)).await;
+        assert_eq!(answer.code, Some("webhook_in_flight"));
+        assert_eq!((handler.calls(), store.held()), (0, 1));
+    }
+    hanging.abort();
 }
 
 #[cfg(feature = "redis")]

@@ -1,14 +1,14 @@
 //! Deliveries, handlers and stores for the tests of the layer.
 
 use std::{
-    collections::VecDeque,
+    collections::{HashSet, VecDeque},
     convert::Infallible,
     pin::Pin,
     sync::{
         Arc, Mutex,
         atomic::{AtomicUsize, Ordering},
     },
-    task::{Context, Poll},
+    task::{Context, Poll, ready},
     time::{Duration, SystemTime},
 };
 
@@ -20,7 +20,7 @@ use portcullis::{
     clock::ManualClock,
     problem::Rejection,
     replay::{Claim, ClaimToken, ReplayStore},
-    store::{Reply, StoreError, StoreErrorKind},
+    store::{MemoryStore, Reply, StoreError, StoreErrorKind},
     webhook::{
         VerifiedWebhook, WebhookBody, WebhookLayer, WebhookScheme, WebhookSigner, WebhookVerifier,
     },
@@ -57,9 +57,13 @@ pub(crate) struct Frames {
     pub(crate) waits: bool,
     /// What happens before each frame.
     pub(crate) before_each: Option<Box<dyn FnMut() + Send>>,
+    /// What each frame waits for.
+    pub(crate) gate: Option<Gate>,
     /// How many frames were taken.
     pub(crate) taken: Arc<AtomicUsize>,
 }
+
+pub(crate) type Gate = Box<dyn FnMut(&mut Context<'_>) -> Poll<()> + Send>;
 
 impl Frames {
     pub(crate) fn of(body: &[u8], size: usize) -> Self {
@@ -78,7 +82,11 @@ impl Body for Frames {
         mut self: Pin<&mut Self>,
         cx: &mut Context<'_>,
     ) -> Poll<Option<Result<Frame<Bytes>, &'static str>>> {
-        self.waits = !self.waits;
+        if let Some(gate) = &mut self.gate {
+            ready!(gate(cx));
+        } else {
+            self.waits = !self.waits;
+        }
         if self.waits {
             cx.waker().wake_by_ref();
             return Poll::Pending;
@@ -256,5 +264,75 @@ impl ReplayStore for Broken {
 
     fn release(&self, _: &[u8], _: &ClaimToken, _: SystemTime) -> Reply<bool> {
         self.reply()
+    }
+}
+
+/// A store in memory that knows what is held, and may fail at one claim.
+#[derive(Clone, Default)]
+pub(crate) struct Counting {
+    pub(crate) store: MemoryStore,
+    pub(crate) held: Arc<Mutex<HashSet<Vec<u8>>>>,
+    /// Which claim fails, counted from 0.
+    pub(crate) fails_at: Option<usize>,
+    pub(crate) claims: Arc<AtomicUsize>,
+    pub(crate) waits: bool,
+}
+
+impl Counting {
+    pub(crate) fn held(&self) -> usize {
+        self.held.lock().unwrap().len()
+    }
+
+    fn later<T: Send + 'static>(&self, reply: Reply<T>) -> Reply<T> {
+        match reply {
+            Reply::Ready(answer) if self.waits => Reply::Wait(Box::pin(async {
+                tokio::task::yield_now().await;
+                answer
+            })),
+            reply => reply,
+        }
+    }
+}
+
+impl ReplayStore for Counting {
+    fn consume(&self, key: &[u8], now: SystemTime, keep: Duration) -> Reply<bool> {
+        self.store.consume(key, now, keep)
+    }
+
+    fn claim(
+        &self,
+        key: &[u8],
+        token: &ClaimToken,
+        now: SystemTime,
+        lease: Duration,
+    ) -> Reply<Claim> {
+        if Some(self.claims.fetch_add(1, Ordering::SeqCst)) == self.fails_at {
+            return Reply::Ready(Err(StoreError::new(StoreErrorKind::Timeout)));
+        }
+        let claim = self.store.claim(key, token, now, lease);
+        if let Reply::Ready(Ok(Claim::Claimed)) = claim {
+            self.held.lock().unwrap().insert(key.to_vec());
+        }
+        self.later(claim)
+    }
+
+    fn commit(
+        &self,
+        key: &[u8],
+        token: &ClaimToken,
+        now: SystemTime,
+        keep: Duration,
+    ) -> Reply<bool> {
+        self.held.lock().unwrap().remove(key);
+        let reply = self.store.commit(key, token, now, keep);
+        self.later(reply)
+    }
+
+    fn release(&self, key: &[u8], token: &ClaimToken, now: SystemTime) -> Reply<bool> {
+        let reply = self.store.release(key, token, now);
+        if let Reply::Ready(Ok(true)) = reply {
+            self.held.lock().unwrap().remove(key);
+        }
+        self.later(reply)
     }
 }
