@@ -17,6 +17,8 @@ const SLOT_BITS: u32 = 24;
 const EMPTY: u32 = 0;
 /// The fewest places of an index that has any.
 const LEAST: usize = 16;
+/// How many slots are made at once: what is there stays where it is.
+const CHUNK: usize = 256;
 
 #[derive(Clone)]
 struct Slot<T> {
@@ -27,18 +29,21 @@ struct Slot<T> {
 
 /// A map from fingerprints, which are spread evenly whatever clients send.
 pub(super) struct Slots<T> {
-    slots: Vec<Slot<T>>,
+    /// All but the last are full.
+    chunks: Vec<Vec<Slot<T>>>,
     free: Vec<u32>,
+    taken: usize,
     /// For each entry a part of its fingerprint and the number of its slot from 1, at the first place that was free
-    /// from the one that the fingerprint names; at most half of the places are taken.
+    /// from the one that the fingerprint names; at most three of four places are taken.
     index: Vec<u32>,
 }
 
 impl<T> Default for Slots<T> {
     fn default() -> Self {
         Self {
-            slots: Vec::new(),
+            chunks: Vec::new(),
             free: Vec::new(),
+            taken: 0,
             index: Vec::new(),
         }
     }
@@ -47,30 +52,32 @@ impl<T> Default for Slots<T> {
 impl<T: Copy> Slots<T> {
     /// How many entries there are.
     pub(super) fn len(&self) -> usize {
-        self.slots.len() - self.free.len()
+        self.taken
     }
 
     /// The slot of a key.
     #[inline]
     pub(super) fn find(&self, key: Fingerprint) -> Option<u32> {
-        let place = self.place_of(key, |slot| self.slots[slot].key == key)?;
-        Some((self.index[place] & MOST as u32) - 1)
+        let place = self.place_of(key, |slot| {
+            self.slot(slot).is_some_and(|slot| slot.key == key)
+        })?;
+        Some(slot_of(self.index[place]))
     }
 
     #[inline]
     pub(super) fn at(&self, slot: u32) -> Option<&T> {
-        self.slots.get(slot as usize)?.entry.as_ref()
+        self.slot(slot)?.entry.as_ref()
     }
 
     #[inline]
     pub(super) fn at_mut(&mut self, slot: u32) -> Option<&mut T> {
-        self.slots.get_mut(slot as usize)?.entry.as_mut()
+        self.slot_mut(slot)?.entry.as_mut()
     }
 
     /// Adds an entry for a key that has none.
     #[inline]
     pub(super) fn add(&mut self, key: Fingerprint, entry: T) -> u32 {
-        if self.len() >= self.index.len() / 2 {
+        if self.taken >= self.index.len() / 4 * 3 {
             self.grow();
         }
         let new = Slot {
@@ -79,21 +86,21 @@ impl<T: Copy> Slots<T> {
         };
         let slot = match self.free.pop() {
             Some(slot) => {
-                self.slots[slot as usize] = new;
+                if let Some(free) = self.slot_mut(slot) {
+                    *free = new;
+                }
                 slot
             }
-            None => {
-                self.slots.push(new);
-                self.slots.len() as u32 - 1
-            }
+            None => self.push(new),
         };
+        self.taken += 1;
         self.enter(key, slot);
         slot
     }
 
     /// Frees a slot.
     pub(super) fn remove(&mut self, slot: u32) {
-        let Some(taken) = self.slots.get_mut(slot as usize) else {
+        let Some(taken) = self.slot_mut(slot) else {
             return;
         };
         if taken.entry.take().is_none() {
@@ -101,7 +108,8 @@ impl<T: Copy> Slots<T> {
         }
         let key = taken.key;
         self.free.push(slot);
-        let Some(mut gap) = self.place_of(key, |other| other == slot as usize) else {
+        self.taken -= 1;
+        let Some(mut gap) = self.place_of(key, |other| other == slot) else {
             return;
         };
         // What comes behind is moved up, unless it stands at or behind the place that its fingerprint names.
@@ -113,7 +121,10 @@ impl<T: Copy> Slots<T> {
             if word == EMPTY {
                 break;
             }
-            let home = home(self.slots[slot_of(word)].key) & mask;
+            let Some(key) = self.slot(slot_of(word)).map(|slot| slot.key) else {
+                break;
+            };
+            let home = home(key) & mask;
             if next.wrapping_sub(home) & mask >= next.wrapping_sub(gap) & mask {
                 self.index[gap] = word;
                 gap = next;
@@ -122,9 +133,40 @@ impl<T: Copy> Slots<T> {
         self.index[gap] = EMPTY;
     }
 
+    #[inline]
+    fn slot(&self, slot: u32) -> Option<&Slot<T>> {
+        let slot = slot as usize;
+        self.chunks.get(slot / CHUNK)?.get(slot % CHUNK)
+    }
+
+    #[inline]
+    fn slot_mut(&mut self, slot: u32) -> Option<&mut Slot<T>> {
+        let slot = slot as usize;
+        self.chunks.get_mut(slot / CHUNK)?.get_mut(slot % CHUNK)
+    }
+
+    #[inline]
+    fn push(&mut self, new: Slot<T>) -> u32 {
+        let full = self.chunks.len().saturating_sub(1) * CHUNK;
+        match self.chunks.last_mut() {
+            Some(chunk) if chunk.len() < CHUNK => {
+                chunk.push(new);
+                (full + chunk.len() - 1) as u32
+            }
+            _ => {
+                // A few are no chunk yet.
+                let room = if self.chunks.is_empty() { 0 } else { CHUNK };
+                let mut chunk = Vec::with_capacity(room);
+                chunk.push(new);
+                self.chunks.push(chunk);
+                ((self.chunks.len() - 1) * CHUNK) as u32
+            }
+        }
+    }
+
     /// Where the index has a slot with the fingerprint's part that is the one looked for.
     #[inline]
-    fn place_of(&self, key: Fingerprint, is_it: impl Fn(usize) -> bool) -> Option<usize> {
+    fn place_of(&self, key: Fingerprint, is_it: impl Fn(u32) -> bool) -> Option<usize> {
         let mask = self.index.len().checked_sub(1)?;
         let mut place = home(key) & mask;
         loop {
@@ -153,9 +195,12 @@ impl<T: Copy> Slots<T> {
     fn grow(&mut self) {
         let places = (self.index.len() * 2).max(LEAST);
         self.index = vec![EMPTY; places];
-        for slot in 0..self.slots.len() {
-            if self.slots[slot].entry.is_some() {
-                self.enter(self.slots[slot].key, slot as u32);
+        for chunk in 0..self.chunks.len() {
+            for at in 0..self.chunks[chunk].len() {
+                let Slot { key, entry } = &self.chunks[chunk][at];
+                if entry.is_some() {
+                    self.enter(*key, (chunk * CHUNK + at) as u32);
+                }
             }
         }
     }
@@ -170,8 +215,8 @@ fn part(key: Fingerprint) -> u32 {
     (key.0[1] >> 56) as u32
 }
 
-fn slot_of(word: u32) -> usize {
-    (word & MOST as u32) as usize - 1
+fn slot_of(word: u32) -> u32 {
+    (word & MOST as u32) - 1
 }
 
 #[cfg(test)]
@@ -190,7 +235,7 @@ mod tests {
             let mut plain = HashMap::new();
             for (number, (adds, key)) in steps.into_iter().enumerate() {
                 // Few homes, few parts.
-                let fingerprint = Fingerprint([key, key % 7 + (key % 3) * (u64::MAX - 15) / 2]);
+                let fingerprint = Fingerprint([key, key % 7 + (key % 3 << 62)]);
                 let found = slots.find(fingerprint);
                 prop_assert_eq!(found.and_then(|slot| slots.at(slot)), plain.get(&key));
                 match found {
@@ -211,7 +256,7 @@ mod tests {
                 prop_assert_eq!(slots.len(), plain.len());
             }
             for key in 0..40 {
-                let fingerprint = Fingerprint([key, key % 7 + (key % 3) * (u64::MAX - 15) / 2]);
+                let fingerprint = Fingerprint([key, key % 7 + (key % 3 << 62)]);
                 let found = slots.find(fingerprint).and_then(|slot| slots.at(slot));
                 prop_assert_eq!(found, plain.get(&key));
             }

@@ -14,6 +14,8 @@ use http_body::{Body, Frame, SizeHint};
 use portcullis::{
     audit::{AuditEvent, AuditKind},
     problem::Rejection,
+    replay::ReplayStore,
+    store::{MemoryStore, Reply},
     webhook::{
         WebhookBody, WebhookErrorKind, WebhookLayer, WebhookScheme, WebhookSigner, WebhookVerifier,
     },
@@ -455,7 +457,13 @@ fn the_body_holds_no_more_than_its_bytes_and_a_frame() {
             let left = request.body().size_hint().exact();
             Ok::<_, Infallible>(http::Response::new(left))
         });
-        let service = stripe().layer(inner);
+        // The store is there before.
+        let store = MemoryStore::new();
+        assert!(matches!(
+            store.consume(b"another", now(), Duration::from_secs(1)),
+            Reply::Ready(Ok(true))
+        ));
+        let service = stripe().with_store(store).layer(inner);
         let mut answer = None;
         let counted = allocation_counter::measure(|| {
             let mut future = pin!(service.oneshot(request));
