@@ -235,7 +235,7 @@ mod tests {
             let mut plain = HashMap::new();
             for (number, (adds, key)) in steps.into_iter().enumerate() {
                 // Few homes, few parts.
-                let fingerprint = Fingerprint([key, key % 7 + (key % 3 << 62)]);
+                let fingerprint = Fingerprint([key, key % 7 + ((key % 3) << 62)]);
                 let found = slots.find(fingerprint);
                 prop_assert_eq!(found.and_then(|slot| slots.at(slot)), plain.get(&key));
                 match found {
@@ -256,7 +256,7 @@ mod tests {
                 prop_assert_eq!(slots.len(), plain.len());
             }
             for key in 0..40 {
-                let fingerprint = Fingerprint([key, key % 7 + (key % 3 << 62)]);
+                let fingerprint = Fingerprint([key, key % 7 + ((key % 3) << 62)]);
                 let found = slots.find(fingerprint).and_then(|slot| slots.at(slot));
                 prop_assert_eq!(found, plain.get(&key));
             }

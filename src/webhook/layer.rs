@@ -92,9 +92,13 @@ impl WebhookLayer {
         self
     }
 
-    /// Replaces how long a body may take to come; the default is 30 s. A body that drips longer is answered
-    /// 408 when its next piece comes. Of a body of which nothing comes any more, nothing wakes the layer: a
-    /// timeout of the server's, or a layer outside with a timer, bounds that one.
+    /// Replaces how long a body may take to come; the default is 30 s. A body that takes longer, or of which nothing
+    /// comes any more, is answered 408.
+    ///
+    /// The time goes by the layer's clock where pieces come, and by a timer of tokio's where none does, which is
+    /// only made for a body that has to be waited for. So the runtime needs its timers (`enable_time`; as
+    /// everywhere, tokio panics without them). Outside of a runtime of tokio's, nothing wakes the layer: put a
+    /// timeout outside.
     pub fn body_time(mut self, most: Duration) -> Self {
         self.shared().body_time = most;
         self
