@@ -101,7 +101,7 @@ pub struct WebhookProof<'h> {
 
 impl<'h> WebhookProof<'h> {
     /// The delivery's id, where the provider sends one in a header field. Few providers sign it; see
-    /// [`replay_key`](Self::replay_key).
+    /// [`replay_keys`](Self::replay_keys).
     #[must_use]
     pub fn id(&self) -> Option<&'h str> {
         self.id
