@@ -3,6 +3,7 @@
 use std::{
     fmt,
     future::Future,
+    mem,
     pin::Pin,
     task::{Context, Poll, ready},
 };
@@ -33,8 +34,29 @@ pin_project! {
     enum State<G, P, S, F, B> {
         Waiting { waiting: Option<Box<Waiting<G, P, S, B>>> },
         // What is left to do with the response, if anything is.
-        Calling { #[pin] future: F, depart: Option<(G, P)> },
+        Calling { #[pin] future: F, depart: Departure<G, P> },
         Answered { response: Option<Box<Response<Bytes>>> },
+    }
+}
+
+/// What is left to do with a response.
+pub(super) enum Departure<G, P> {
+    Nothing,
+    /// By the pass alone.
+    Alone(P),
+    Guarded(G, P),
+}
+
+impl<G: Guard> Departure<G, G::Pass> {
+    #[inline]
+    pub(super) fn of(guard: &G, pass: G::Pass) -> Self {
+        if G::departs_alone(&pass) {
+            Self::Alone(pass)
+        } else if guard.departs(&pass) {
+            Self::Guarded(guard.clone(), pass)
+        } else {
+            Self::Nothing
+        }
     }
 }
 
@@ -52,7 +74,7 @@ where
 {
     /// The inner service was called.
     #[inline]
-    pub(super) fn called(future: S::Future, depart: Option<(G, G::Pass)>) -> Self {
+    pub(super) fn called(future: S::Future, depart: Departure<G, G::Pass>) -> Self {
         Self {
             state: State::Calling { future, depart },
         }
@@ -99,7 +121,7 @@ where
     let response = match verdict {
         Verdict::Pass(mut pass) => {
             guard.admit(&mut pass, &mut request);
-            let depart = guard.departs(&pass).then(|| (guard.clone(), pass));
+            let depart = Departure::of(guard, pass);
             return State::Calling {
                 future: service.call(request),
                 depart,
@@ -148,8 +170,10 @@ where
                 }
                 StateProjection::Calling { future, depart } => {
                     let mut response = ready!(future.poll(cx))?;
-                    if let Some((guard, pass)) = depart.take() {
-                        guard.depart(pass, &mut response);
+                    match mem::replace(depart, Departure::Nothing) {
+                        Departure::Nothing => {}
+                        Departure::Alone(pass) => G::depart_alone(pass, &mut response),
+                        Departure::Guarded(guard, pass) => guard.depart(pass, &mut response),
                     }
                     return Poll::Ready(Ok(response.map(ResponseBody::inner)));
                 }

@@ -84,6 +84,7 @@ use bytes::Bytes;
 use http::{Request, Response};
 use tower_service::Service;
 
+use self::future::Departure;
 pub use self::{
     future::ResponseFuture,
     refusals::{ForAll, Refusals, RefusalsLayer},
@@ -127,6 +128,18 @@ pub trait Guard: Clone {
     ///
     /// It is not called for refusals, nor when the inner service fails.
     fn depart<B>(&self, pass: Self::Pass, response: &mut Response<B>) {
+        let _ = (pass, response);
+    }
+
+    /// Whether a pass holds all that is needed for the response. Then [`Guard::depart_alone`] is called instead
+    /// of [`Guard::depart`], and the guard need not be cloned for it either.
+    fn departs_alone(pass: &Self::Pass) -> bool {
+        let _ = pass;
+        false
+    }
+
+    /// As [`Guard::depart`], by the pass alone.
+    fn depart_alone<B>(pass: Self::Pass, response: &mut Response<B>) {
         let _ = (pass, response);
     }
 }
@@ -222,8 +235,7 @@ where
             // Not in a function of its own, to which the request would have to be copied.
             Check::Ready(Verdict::Pass(mut pass)) => {
                 self.guard.admit(&mut pass, &mut request);
-                let departs = self.guard.departs(&pass);
-                let depart = departs.then(|| (self.guard.clone(), pass));
+                let depart = Departure::of(&self.guard, pass);
                 ResponseFuture::called(self.inner.call(request), depart)
             }
             Check::Ready(Verdict::Refuse(refusal)) => {

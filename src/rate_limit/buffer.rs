@@ -31,19 +31,9 @@ impl<const N: usize> Buffer<N> {
     }
 
     /// Appends a number in decimal digits.
-    pub(super) fn push_decimal(&mut self, mut number: u64) {
+    pub(super) fn push_decimal(&mut self, number: u64) {
         let mut digits = [0; 20];
-        let mut at = digits.len();
-        loop {
-            at -= 1;
-            #[allow(clippy::cast_possible_truncation, reason = "a digit fits a byte")]
-            let digit = (number % 10) as u8;
-            digits[at] = b'0' + digit;
-            number /= 10;
-            if number == 0 {
-                break;
-            }
-        }
+        let at = decimal(&mut digits, 20, number);
         self.push(&digits[at..]);
     }
 
@@ -52,6 +42,22 @@ impl<const N: usize> Buffer<N> {
             &self.inline[..self.length]
         } else {
             &self.spilled
+        }
+    }
+}
+
+/// Writes a number in decimal digits, so that they end before a place, and says where they begin.
+#[inline]
+pub(super) fn decimal(text: &mut [u8], end: usize, mut number: u64) -> usize {
+    let mut at = end;
+    loop {
+        at -= 1;
+        #[allow(clippy::cast_possible_truncation, reason = "a digit fits a byte")]
+        let digit = (number % 10) as u8;
+        text[at] = b'0' + digit;
+        number /= 10;
+        if number == 0 {
+            return at;
         }
     }
 }

@@ -1,10 +1,17 @@
 //! The header fields of draft-ietf-httpapi-ratelimit-headers-11: `RateLimit-Policy` and `RateLimit`.
 
-use std::time::{Duration, SystemTime};
+use std::{
+    sync::LazyLock,
+    time::{Duration, SystemTime},
+};
 
 use http::{HeaderMap, HeaderName, HeaderValue};
 
-use super::{Decision, Decisions, Quota, buffer::Buffer, decision::Room};
+use super::{
+    Decision, Decisions, Quota,
+    buffer::{Buffer, decimal},
+    decision::Room,
+};
 use crate::clock::since_epoch;
 
 pub(super) const RATE_LIMIT: HeaderName = HeaderName::from_static("ratelimit");
@@ -43,9 +50,17 @@ pub(super) struct Policies {
     names: Box<[Box<str>]>,
     /// What stands before what is left, for each of them.
     heads: Box<[Box<[u8]>]>,
-    /// Both fields, the second still empty.
-    fields: HeaderMap,
+    /// The first field.
+    policy: HeaderValue,
 }
+
+/// Both fields, still empty: cloned, no name need be hashed.
+static FIELDS: LazyLock<HeaderMap> = LazyLock::new(|| {
+    let mut fields = HeaderMap::with_capacity(2);
+    fields.insert(RATE_LIMIT_POLICY, HeaderValue::from_static(""));
+    fields.insert(RATE_LIMIT, HeaderValue::from_static(""));
+    fields
+});
 
 impl Policies {
     /// A name that stands for two of the quotas gets the position of the later one appended.
@@ -68,13 +83,10 @@ impl Policies {
             heads.push(head.as_bytes().into());
             names.push(name);
         }
-        let mut fields = HeaderMap::with_capacity(2);
-        fields.insert(RATE_LIMIT_POLICY, value(&text));
-        fields.insert(RATE_LIMIT, HeaderValue::from_static(""));
         Self {
             names: names.into(),
             heads: heads.into(),
-            fields,
+            policy: value(&text),
         }
     }
 
@@ -103,50 +115,28 @@ impl Policies {
         ]
     }
 
+    /// The first field, of which clones are counted apart from those of the others.
+    pub(super) fn policy_apart(&self) -> HeaderValue {
+        HeaderValue::from_bytes(self.policy.as_bytes()).unwrap_or(HeaderValue::from_static(""))
+    }
+
     /// Puts both fields into the head of a response, unless it has either: then what is inside has told
     /// the client about a quota nearer to it.
     pub(super) fn put(&self, decisions: &Decisions, headers: &mut HeaderMap) {
-        self.put_left(headers, || self.left(decisions));
+        put(headers, &self.policy, || self.left(decisions));
     }
 
     /// As [`Policies::put`], of one quota.
     #[inline]
-    pub(super) fn put_room(&self, room: Room, headers: &mut HeaderMap) {
-        self.put_left(headers, || {
-            let mut text = Buffer::<128>::new();
-            if let Some(head) = self.heads.first() {
-                write_left(
-                    &mut text,
-                    head,
-                    room.remaining,
-                    seconds_of(room.reset_after),
-                );
-            }
-            value(&text)
+    pub(super) fn put_room(&self, policy: &HeaderValue, room: Room, headers: &mut HeaderMap) {
+        let head = self.heads.first().map_or(&b""[..], |head| head);
+        put(headers, policy, || {
+            left_of(head, room.remaining, seconds_of(room.reset_after))
         });
     }
 
-    #[inline]
-    fn put_left(&self, headers: &mut HeaderMap, left: impl FnOnce() -> HeaderValue) {
-        if headers.capacity() == 0 {
-            // Cloned, no name need be hashed.
-            *headers = self.fields.clone();
-            for (name, value) in headers.iter_mut() {
-                if *name == RATE_LIMIT {
-                    *value = left();
-                    break;
-                }
-            }
-        } else if !headers.contains_key(RATE_LIMIT) && !headers.contains_key(RATE_LIMIT_POLICY) {
-            headers.reserve(2);
-            headers.insert(RATE_LIMIT_POLICY, self.policy());
-            headers.insert(RATE_LIMIT, left());
-        }
-    }
-
     fn policy(&self) -> HeaderValue {
-        let policy = self.fields.get(RATE_LIMIT_POLICY).cloned();
-        policy.unwrap_or(HeaderValue::from_static(""))
+        self.policy.clone()
     }
 
     fn left(&self, decisions: &Decisions) -> HeaderValue {
@@ -157,6 +147,42 @@ impl Policies {
         }
         value(&text)
     }
+}
+
+#[inline]
+fn put(headers: &mut HeaderMap, policy: &HeaderValue, left: impl FnOnce() -> HeaderValue) {
+    if headers.capacity() == 0 {
+        *headers = FIELDS.clone();
+        let mut left = Some(left());
+        for (name, value) in headers.iter_mut() {
+            let told = left.take_if(|_| *name == RATE_LIMIT);
+            *value = told.unwrap_or_else(|| policy.clone());
+        }
+    } else if !headers.contains_key(RATE_LIMIT) && !headers.contains_key(RATE_LIMIT_POLICY) {
+        headers.reserve(2);
+        headers.insert(RATE_LIMIT_POLICY, policy.clone());
+        headers.insert(RATE_LIMIT, left());
+    }
+}
+
+/// As [`write_left`], of one quota and in one piece. It is written from its end, as numbers are.
+#[inline]
+fn left_of(head: &[u8], remaining: u32, seconds: u64) -> HeaderValue {
+    /// A name of 64 characters and what stands around it, both numbers, and `;t=`.
+    const MOST: usize = 128;
+    let mut text = [0; MOST];
+    let mut at = MOST;
+    if seconds > 0 {
+        at = decimal(&mut text, at, seconds);
+        at -= 3;
+        text[at..at + 3].copy_from_slice(b";t=");
+    }
+    at = decimal(&mut text, at, u64::from(remaining));
+    let Some(free) = at.checked_sub(head.len()) else {
+        return HeaderValue::from_static("");
+    };
+    text[free..at].copy_from_slice(head);
+    HeaderValue::from_bytes(&text[free..]).unwrap_or(HeaderValue::from_static(""))
 }
 
 /// What is left, and the seconds until more is.

@@ -16,6 +16,7 @@ use super::{
     ask::{Asked, Asking, Kept},
     decision::Room,
     fields::{Policies, legacy, put_legacy, seconds_up},
+    lanes::{Lane, Lanes},
     quick::Quick,
     settings::Settings,
 };
@@ -35,11 +36,11 @@ const STORE_UNAVAILABLE: &str = "rate_limit_store_unavailable";
 
 /// The guard of [`RateLimitLayer`](super::RateLimitLayer).
 #[derive(Clone)]
-pub struct RateLimitGuard(Arc<Config>);
+pub struct RateLimitGuard(Arc<Config>, Arc<Lanes>);
 
 pub(super) struct Config {
     pub(super) settings: Settings,
-    policies: Policies,
+    pub(super) policies: Policies,
     quick: Option<Quick>,
 }
 
@@ -51,20 +52,13 @@ pub struct Counted(Outcome);
 enum Outcome {
     /// Nothing: it was not counted.
     Uncounted,
-    /// By one quota.
+    /// By one quota, and there are fields to be put.
     One {
+        lane: Arc<Lane>,
         room: Room,
         at: u64,
     },
     Any(Box<(Asked, Decisions)>),
-}
-
-impl Counted {
-    /// By one quota.
-    #[inline]
-    pub(super) fn one(room: Room, at: u64) -> Self {
-        Self(Outcome::One { room, at })
-    }
 }
 
 const UNCOUNTED: Counted = Counted(Outcome::Uncounted);
@@ -72,11 +66,13 @@ const UNCOUNTED: Counted = Counted(Outcome::Uncounted);
 impl RateLimitGuard {
     pub(super) fn new(settings: Settings, policies: Policies) -> Self {
         let quick = Quick::of(&settings);
-        Self(Arc::new(Config {
+        let config = Arc::new(Config {
             settings,
             policies,
             quick,
-        }))
+        });
+        let lanes = Lanes::new(&config);
+        Self(config, Arc::new(lanes))
     }
 }
 
@@ -95,7 +91,7 @@ impl Guard for RateLimitGuard {
             return Check::pass(UNCOUNTED);
         }
         if let Some(quick) = &self.0.quick {
-            return Check::Ready(quick.decide(&self.0, request));
+            return Check::Ready(quick.decide(&self.0, &self.1, request));
         }
         match settings.ask(request) {
             Ok(Asking::Asked(asked, Reply::Ready(reply))) => {
@@ -143,10 +139,22 @@ impl Guard for RateLimitGuard {
     }
 
     #[inline]
+    fn departs_alone(pass: &Counted) -> bool {
+        matches!(pass.0, Outcome::One { .. })
+    }
+
+    #[inline]
+    fn depart_alone<B>(pass: Counted, response: &mut Response<B>) {
+        if let Outcome::One { lane, room, at } = pass.0 {
+            lane.tell(room, at, response.headers_mut());
+        }
+    }
+
+    #[inline]
     fn depart<B>(&self, pass: Counted, response: &mut Response<B>) {
         match pass.0 {
             Outcome::Uncounted => {}
-            Outcome::One { room, at } => self.0.tell_room(room, at, response.headers_mut()),
+            Outcome::One { lane, room, at } => lane.tell(room, at, response.headers_mut()),
             Outcome::Any(counted) => {
                 let (asked, decisions) = *counted;
                 if let (Some(settle), Some(kept)) = (&self.0.settings.settle, &asked.kept) {
@@ -161,18 +169,34 @@ impl Guard for RateLimitGuard {
 }
 
 impl Config {
-    pub(super) fn follow_one(&self, decision: Decision, cost: u32, at: u64) -> Verdict<Counted> {
+    pub(super) fn follow_one(
+        &self,
+        lanes: &Lanes,
+        decision: Decision,
+        cost: u32,
+        at: u64,
+    ) -> Verdict<Counted> {
         if decision.allowed {
             let reset_after = decision.reset_after.as_nanos();
             let room = Room {
                 remaining: decision.remaining,
                 reset_after: u64::try_from(reset_after).unwrap_or(u64::MAX),
             };
-            return Verdict::Pass(Counted::one(room, at));
+            return Verdict::Pass(self.counted(lanes, room, at));
         }
         let at = SystemTime::UNIX_EPOCH + Duration::from_nanos(at);
         let kept = None;
         self.follow(Asked { cost, at, kept }, Decisions::one(decision))
+    }
+
+    /// A request that was let in by one quota.
+    #[inline]
+    pub(super) fn counted(&self, lanes: &Lanes, room: Room, at: u64) -> Counted {
+        if self.settings.fields == RateLimitFields::None {
+            return UNCOUNTED;
+        }
+        let lane = lanes.own();
+        Counted(Outcome::One { lane, room, at })
     }
 
     #[cold]
@@ -182,24 +206,6 @@ impl Config {
             return Verdict::Pass(UNCOUNTED);
         }
         Verdict::Refuse(refusal)
-    }
-
-    /// Tells what one quota has left.
-    #[inline]
-    fn tell_room(&self, room: Room, at: u64, headers: &mut HeaderMap) {
-        let decided = || {
-            let limit = self.settings.limits.first();
-            let quota = limit.and_then(|limit| limit.quota.fixed());
-            Decisions::one(room.decision(quota.map_or(0, Quota::limit)))
-        };
-        match self.settings.fields {
-            RateLimitFields::Ietf => self.policies.put_room(room, headers),
-            RateLimitFields::Legacy => {
-                let at = SystemTime::UNIX_EPOCH + Duration::from_nanos(at);
-                put_legacy(&decided(), at, headers);
-            }
-            RateLimitFields::None => {}
-        }
     }
 
     fn put_fields(&self, asked: &Asked, decisions: &Decisions, headers: &mut HeaderMap) {

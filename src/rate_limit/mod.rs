@@ -181,6 +181,7 @@ mod guard;
 mod identity;
 mod in_flight;
 mod key;
+mod lanes;
 mod layer;
 mod log;
 mod memory;
