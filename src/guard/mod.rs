@@ -235,8 +235,8 @@ where
             // Not in a function of its own, to which the request would have to be copied.
             Check::Ready(Verdict::Pass(mut pass)) => {
                 self.guard.admit(&mut pass, &mut request);
-                let depart = Departure::of(&self.guard, pass);
-                ResponseFuture::called(self.inner.call(request), depart)
+                let future = self.inner.call(request);
+                ResponseFuture::called(future, Departure::of(&self.guard, pass))
             }
             Check::Ready(Verdict::Refuse(refusal)) => {
                 let head = RequestHead::from(&request);
