@@ -165,9 +165,8 @@
 //! | 1,000,000 | 0.94 | 1.07 | 0.84 | 0.83 |
 //!
 //! A request that is let in allocates nothing, and with header fields three times. A key takes a cache line of
-//! its own where the peer's takes half of one: that is what 10,000 of them show, as half of what they take has
-//! left the nearer caches when its turn comes. The time comes from the processor's counter, which is set by the
-//! system's clock once a millisecond.
+//! its own where the peer's takes half of one: that is what 10,000 of them show. The time comes from the
+//! processor's counter, which is set by the system's clock once a millisecond.
 
 mod algorithm;
 mod ask;
