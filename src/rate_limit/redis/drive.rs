@@ -6,6 +6,7 @@ use std::{
     pin::Pin,
     sync::Arc,
     task::Poll,
+    time::Instant,
 };
 
 use tokio::{runtime::Handle, task::yield_now};
@@ -88,9 +89,16 @@ impl OnTheWay {
         }
     }
 
-    fn go(&self, waiting: Vec<Together>) -> Going {
+    fn go(&self, mut waiting: Vec<Together>) -> Going {
         let inner = Arc::clone(&self.inner);
         Box::pin(async move {
+            // Who could hardly be answered in time is no longer waited for, and others' time is not cut by his.
+            let patience = inner.deadline - inner.deadline / 4;
+            let now = Instant::now();
+            waiting.retain_mut(|together| together.stays(now, patience));
+            if waiting.is_empty() {
+                return (waiting, Vec::new());
+            }
             let answers = inner.ask(&waiting).await;
             (waiting, answers)
         })

@@ -3,7 +3,7 @@
 use base64::{Engine, engine::general_purpose::URL_SAFE_NO_PAD};
 use smallvec::{SmallVec, smallvec};
 
-use super::wire::{self, Shape};
+use super::{commands, wire::Shape};
 #[cfg(any(feature = "aws-lc", feature = "rust-crypto"))]
 use crate::crypto::sha256;
 use crate::{
@@ -160,7 +160,7 @@ impl Limit {
         let id = identity(identities, hit);
         let mut text = name(store, hit.key()).into_string();
         let tag = text.len();
-        wire::push_number(&mut text, hit.quota().fingerprint());
+        commands::push_number(&mut text, hit.quota().fingerprint());
         Self {
             quota: *hit.quota(),
             id,
@@ -186,7 +186,7 @@ impl Limit {
     /// The key of a block.
     pub(super) fn block(&self) -> String {
         // No part of the counts is called so: their digits are of thirty-two, without capitals.
-        wire::joined(&self.name, ":BLOCK")
+        commands::joined(&self.name, ":BLOCK")
     }
 }
 

@@ -69,9 +69,11 @@
 mod behind;
 mod breaker;
 mod coalesce;
+mod commands;
 mod decide;
 mod denied;
 mod drive;
+mod exchange;
 mod expiring;
 mod group;
 mod kept;
@@ -86,12 +88,10 @@ mod view;
 mod wire;
 
 use std::{
-    fmt, iter,
+    fmt,
     sync::Arc,
     time::{Duration, SystemTime},
 };
-
-use tokio::runtime::Handle;
 
 use self::{
     breaker::Breaker,
@@ -320,57 +320,6 @@ impl RateLimitStore for RedisRateLimits {
         self.background(&[hit], nanos(now), move |inner, limit, _, now| async move {
             inner.block(&limit, span, now).await
         })
-    }
-}
-
-impl RedisRateLimits {
-    /// Does something for each hit that costs anything, whether or not anybody waits for it.
-    fn background<F>(
-        &self,
-        hits: &[Hit<'_>],
-        now: u64,
-        work: impl Fn(Arc<Inner>, Arc<Limit>, u32, Now) -> F + Send + Sync + 'static,
-    ) -> Reply<()>
-    where
-        F: Future<Output = Result<(), StoreError>> + Send + 'static,
-    {
-        let Ok(runtime) = Handle::try_current() else {
-            return Reply::Ready(Err(StoreError::new(StoreErrorKind::Unreachable)));
-        };
-        let hits = hits.iter().filter(|hit| hit.cost() > 0);
-        let hits: Vec<_> = hits
-            .map(|hit| {
-                let limit = Limit::of(&self.0.identities, &self.0.store, hit);
-                (Arc::new(limit), hit.cost())
-            })
-            .collect();
-        let inner = Arc::clone(&self.0);
-        let names = || hits.iter().map(|(limit, _)| limit.name.clone()).collect();
-        if inner.breaker.refuses(names) {
-            return Reply::Ready(Err(StoreError::new(StoreErrorKind::Unreachable)));
-        }
-        let running = runtime.spawn(async move {
-            for (limit, cost) in hits {
-                // As for a decision: also this one may be what asks whether an outage is over.
-                let asking = inner.breaker.ask(iter::once(limit.name.as_str()))?;
-                let done = async {
-                    let now = inner.now(now, inner.deadline).await?;
-                    // What was seen before is not what is there now, nor is what is seen meanwhile.
-                    inner.changed(limit.id);
-                    let done = work(Arc::clone(&inner), Arc::clone(&limit), cost, now).await;
-                    inner.changed(limit.id);
-                    done
-                };
-                let done = done.await;
-                asking.heard(&done);
-                done?;
-            }
-            Ok(())
-        });
-        Reply::Wait(Box::pin(async move {
-            let lost = |_| StoreError::new(StoreErrorKind::Unreachable);
-            running.await.map_err(lost)?
-        }))
     }
 }
 

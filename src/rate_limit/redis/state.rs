@@ -10,10 +10,11 @@ use redis::{ToRedisArgs, Value};
 
 use super::{
     Inner,
+    commands::{corrupt, until_in},
     decide::Seen,
     group::Limit,
     time::Times,
-    wire::{Counted, corrupt, until_in},
+    wire::Counted,
 };
 use crate::{
     rate_limit::{Algorithm, Gcra, Quota, SlidingLog},

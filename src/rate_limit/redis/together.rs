@@ -1,11 +1,17 @@
 //! [`Together`]: requests under the same limits, which are asked about as one.
 
-use std::{sync::Arc, time::Instant};
+use std::{
+    sync::Arc,
+    time::{Duration, Instant},
+};
 
 use tokio::sync::oneshot;
 
 use super::group::{Costs, Few, Group};
-use crate::{rate_limit::Decisions, store::StoreError};
+use crate::{
+    rate_limit::Decisions,
+    store::{StoreError, StoreErrorKind},
+};
 
 pub(super) type Answer = Result<Decisions, StoreError>;
 
@@ -47,6 +53,17 @@ impl Together {
     /// Since when the first of them waits.
     pub(super) fn since(&self) -> Option<Instant> {
         self.callers.first().map(|caller| caller.since)
+    }
+
+    /// Tells those who have waited for so long that their time is over. Whether others stay.
+    pub(super) fn stays(&mut self, now: Instant, patience: Duration) -> bool {
+        let waited = |one: &Caller| now.saturating_duration_since(one.since);
+        let late = self.callers.partition_point(|one| waited(one) >= patience);
+        for caller in self.callers.drain(..late) {
+            let timeout = StoreError::new(StoreErrorKind::Timeout);
+            let _ = caller.answer.send(Err(timeout));
+        }
+        !self.callers.is_empty()
     }
 
     pub(super) fn answer(self, answer: Result<Few<Decisions>, StoreError>) {

@@ -1,23 +1,76 @@
 //! What operators and outcomes change: refunds, charges, blocks, and forgetting a key.
 
-use std::time::Duration;
+use std::{iter, sync::Arc, time::Duration};
 
 use redis::{Pipeline, Value};
+use tokio::runtime::Handle;
 
 use super::{
-    Inner,
+    Inner, RedisRateLimits,
+    commands::{command, parts_about},
     decide::Seen,
     group::Limit,
     time::{Now, Times},
-    wire::{Counted, Placed, command, parts_about},
+    wire::{Counted, Placed},
 };
 use crate::{
-    rate_limit::Algorithm,
-    store::{Call, Expiry, StoreError},
+    rate_limit::{Algorithm, Hit},
+    store::{Call, Expiry, Reply, StoreError, StoreErrorKind},
 };
 
 /// How often others may come between while a charge is fitted into a log or a pace.
 const ATTEMPTS: usize = 4;
+
+impl RedisRateLimits {
+    /// Does something for each hit that costs anything, whether or not anybody waits for it.
+    pub(super) fn background<F>(
+        &self,
+        hits: &[Hit<'_>],
+        now: u64,
+        work: impl Fn(Arc<Inner>, Arc<Limit>, u32, Now) -> F + Send + Sync + 'static,
+    ) -> Reply<()>
+    where
+        F: Future<Output = Result<(), StoreError>> + Send + 'static,
+    {
+        let Ok(runtime) = Handle::try_current() else {
+            return Reply::Ready(Err(StoreError::new(StoreErrorKind::Unreachable)));
+        };
+        let hits = hits.iter().filter(|hit| hit.cost() > 0);
+        let hits: Vec<_> = hits
+            .map(|hit| {
+                let limit = Limit::of(&self.0.identities, &self.0.store, hit);
+                (Arc::new(limit), hit.cost())
+            })
+            .collect();
+        let inner = Arc::clone(&self.0);
+        let names = || hits.iter().map(|(limit, _)| limit.name.clone()).collect();
+        if inner.breaker.refuses(names) {
+            return Reply::Ready(Err(StoreError::new(StoreErrorKind::Unreachable)));
+        }
+        let running = runtime.spawn(async move {
+            for (limit, cost) in hits {
+                // As for a decision: also this one may be what asks whether an outage is over.
+                let asking = inner.breaker.ask(iter::once(limit.name.as_str()))?;
+                let done = async {
+                    let now = inner.now(now, inner.deadline).await?;
+                    // What was seen before is not what is there now, nor is what is seen meanwhile.
+                    inner.changed(limit.id);
+                    let done = work(Arc::clone(&inner), Arc::clone(&limit), cost, now).await;
+                    inner.changed(limit.id);
+                    done
+                };
+                let done = done.await;
+                asking.heard(&done);
+                done?;
+            }
+            Ok(())
+        });
+        Reply::Wait(Box::pin(async move {
+            let lost = |_| StoreError::new(StoreErrorKind::Unreachable);
+            running.await.map_err(lost)?
+        }))
+    }
+}
 
 impl Inner {
     fn call(&self) -> Call {

@@ -10,6 +10,7 @@ use std::{mem, ops::RangeInclusive, time::Duration};
 use redis::{Cmd, Pipeline, Value};
 
 use super::{
+    commands::{SLACK, command, corrupt, expire, part_name, until_in},
     decide::Seen,
     expiring::Expiring,
     group::Limit,
@@ -19,11 +20,8 @@ use super::{
 };
 use crate::{
     rate_limit::Quota,
-    store::{Expiry, StoreError, StoreErrorKind},
+    store::{Expiry, StoreError},
 };
-
-/// Longer than any caller stands still between reading the clock and being answered.
-const SLACK: Duration = Duration::from_secs(60);
 
 /// Up to this limit a count has two bytes: four times as much fits, for what waits to be given back.
 const SMALL: u32 = 0x3fff;
@@ -37,7 +35,7 @@ pub(super) struct Shape {
     /// The bytes of a count.
     width: usize,
     /// The segments of a part.
-    cells: u64,
+    pub(super) cells: u64,
 }
 
 impl Shape {
@@ -346,75 +344,6 @@ impl Placed {
         let left = Duration::from_nanos(over.saturating_sub(now.time));
         Expiry::after(left.saturating_add(SLACK))
     }
-}
-
-/// The keys of a limit's counts about a time.
-pub(super) fn parts_about(limit: &Limit, times: &Times) -> impl Iterator<Item = String> {
-    let part = times.late / limit.quota.segment_nanos() / limit.shape().cells;
-    (part.saturating_sub(1)..=part + 1).map(|part| part_name(limit, part))
-}
-
-/// Lets what is counted about a time expire, whoever made it.
-pub(super) fn expire_all(limit: &Limit, times: &Times) -> Pipeline {
-    let parts = limit.shape().cells + u64::from(limit.quota.segment_count()) + 1;
-    let lifetime = Duration::from_nanos(parts.saturating_mul(limit.quota.segment_nanos()));
-    let lifetime = Expiry::after(lifetime.saturating_add(SLACK));
-    let mut pipeline = Pipeline::with_capacity(3);
-    for name in parts_about(limit, times) {
-        pipeline.add_command(expire(&name, lifetime));
-    }
-    pipeline
-}
-
-/// The time in a block.
-pub(super) fn until_in(text: &[u8]) -> Result<u64, StoreError> {
-    let text = std::str::from_utf8(text).map_err(|_| corrupt())?;
-    text.parse().map_err(|_| corrupt())
-}
-
-fn part_name(limit: &Limit, part: u64) -> String {
-    let mut name = String::with_capacity(limit.name.len() + 14);
-    name.push_str(&limit.name);
-    name.push(':');
-    push_number(&mut name, part);
-    name
-}
-
-/// Appends a number in thirty-two digits, the lowest first: short, and without formatting machinery.
-pub(super) fn push_number(text: &mut String, number: u64) {
-    let mut rest = number;
-    loop {
-        text.push(char::from(
-            b"0123456789abcdefghijklmnopqrstuv"[(rest % 32) as usize],
-        ));
-        rest /= 32;
-        if rest == 0 {
-            break;
-        }
-    }
-}
-
-pub(super) fn joined(name: &str, suffix: &str) -> String {
-    let mut joined = String::with_capacity(name.len() + suffix.len());
-    joined.push_str(name);
-    joined.push_str(suffix);
-    joined
-}
-
-pub(super) fn command(name: &str, arguments: usize, bytes: usize) -> Cmd {
-    let mut command = Cmd::with_capacity(arguments, name.len() + bytes + 24);
-    command.arg(name);
-    command
-}
-
-fn expire(name: &str, lifetime: Expiry) -> Cmd {
-    let mut expire = command("PEXPIRE", 3, name.len());
-    expire.arg(name).arg(lifetime);
-    expire
-}
-
-pub(super) fn corrupt() -> StoreError {
-    StoreError::new(StoreErrorKind::Corrupt)
 }
 
 /// The count after an increment, `None` if it would have been over what a cell holds; and another that was

@@ -76,6 +76,7 @@ impl Script {
 enum Request<'a> {
     Command(&'a Cmd),
     Pipeline(&'a Pipeline),
+    Each(&'a Pipeline),
     /// The invocation by digest, and how to make the one with the code.
     Script(Cmd, &'a (dyn Fn() -> Cmd + Sync)),
 }
@@ -85,6 +86,7 @@ impl Request<'_> {
         match self {
             Self::Command(command) => current.connection.command(command).await,
             Self::Pipeline(pipeline) => current.connection.pipeline(pipeline).await,
+            Self::Each(pipeline) => current.connection.each(pipeline).await,
             Self::Script(by_digest, with_code) => {
                 match current.connection.command(by_digest).await {
                     // A restarted, flushed or newly promoted server: it keeps what `EVAL` brings.
@@ -128,6 +130,19 @@ impl RedisStore {
         call: Call,
     ) -> Result<T, StoreError> {
         read(self.exchange(Request::Pipeline(pipeline), call).await?)
+    }
+
+    /// Sends several commands as [`pipeline`](Self::pipeline) does. One that was refused for what its key holds
+    /// has that error in its place; the others have their answers.
+    pub(crate) async fn each(
+        &self,
+        pipeline: &Pipeline,
+        call: Call,
+    ) -> Result<Vec<Value>, StoreError> {
+        match self.exchange(Request::Each(pipeline), call).await? {
+            Value::Array(answers) => Ok(answers),
+            answer => read(answer),
+        }
     }
 
     /// Runs a script over keys of one slot. Every key that the script writes is in `keys`, and gets an

@@ -63,6 +63,11 @@ pub(super) fn is_demoted(error: &RedisError) -> bool {
     error.kind() == ErrorKind::Server(ServerErrorKind::ReadOnly)
 }
 
+/// Whether what a key holds is of another type than the command is for: no fault of any other command.
+pub(super) fn is_of_a_key(error: &RedisError) -> bool {
+    error.code() == Some("WRONGTYPE")
+}
+
 pub(super) fn is_unknown_script(error: &RedisError) -> bool {
     error.kind() == ErrorKind::Server(ServerErrorKind::NoScript)
 }

@@ -15,6 +15,8 @@ use redis::{
     sentinel::SentinelClient,
 };
 
+use super::fault;
+
 /// An attempt to connect takes no longer: TLS to another continent fits.
 pub(super) const CONNECTING: Duration = Duration::from_secs(2);
 
@@ -110,12 +112,29 @@ impl Connection {
 
     /// The answers to a pipeline's commands, in their order.
     pub(super) async fn pipeline(&mut self, pipeline: &Pipeline) -> RedisResult<Value> {
+        Value::Array(self.answers(pipeline).await?).extract_error()
+    }
+
+    /// The same, with the errors among them that are the fault of a key.
+    pub(super) async fn each(&mut self, pipeline: &Pipeline) -> RedisResult<Value> {
+        let answers = self.answers(pipeline).await?;
+        for answer in &answers {
+            if let Value::ServerError(error) = answer {
+                let error = error.clone().into();
+                if !fault::is_of_a_key(&error) {
+                    return Err(error);
+                }
+            }
+        }
+        Ok(Value::Array(answers))
+    }
+
+    async fn answers(&mut self, pipeline: &Pipeline) -> RedisResult<Vec<Value>> {
         let count = pipeline.len();
-        let answers = match self {
+        match self {
             Self::Node(connection) => connection.send_packed_commands(pipeline, 0, count).await,
             Self::Cluster(connection) => connection.req_packed_commands(pipeline, 0, count).await,
-        };
-        Value::Array(answers?).extract_error()
+        }
     }
 
     /// Whether connections to several servers are behind it, which it looks after itself.

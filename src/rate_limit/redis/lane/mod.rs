@@ -14,10 +14,7 @@ use super::{
     group::Group,
     together::{Caller, Together},
 };
-use crate::{
-    rate_limit::identity::Identity,
-    store::{StoreError, StoreErrorKind},
-};
+use crate::rate_limit::identity::Identity;
 
 /// The most groups that travel together.
 const MOST: usize = 256;
@@ -145,15 +142,13 @@ impl Lane {
 
     /// Answers those who have waited too long, and lets others go in place of those who stand still.
     pub(super) fn sweep(&mut self, deadline: Duration) {
-        let late = |since: Instant| since.elapsed() >= deadline;
+        let now = Instant::now();
+        let late = |since: Instant| now.saturating_duration_since(since) >= deadline;
         let mut over = false;
         for together in &mut self.waiting {
-            let until = together.callers.partition_point(|one| late(one.since));
-            for caller in together.callers.drain(..until) {
-                over = true;
-                let timeout = StoreError::new(StoreErrorKind::Timeout);
-                let _ = caller.answer.send(Err(timeout));
-            }
+            let callers = together.callers.len();
+            together.stays(now, deadline);
+            over |= together.callers.len() < callers;
         }
         if over {
             self.waiting.retain(|together| !together.callers.is_empty());
