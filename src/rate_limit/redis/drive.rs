@@ -92,16 +92,29 @@ impl OnTheWay {
     fn go(&self, mut waiting: Vec<Together>) -> Going {
         let inner = Arc::clone(&self.inner);
         Box::pin(async move {
-            // Who could hardly be answered in time is no longer waited for, and others' time is not cut by his.
-            let patience = inner.deadline - inner.deadline / 4;
-            let now = Instant::now();
-            waiting.retain_mut(|together| together.stays(now, patience));
+            inner.send_late_away(&mut waiting);
             if waiting.is_empty() {
                 return (waiting, Vec::new());
             }
             let answers = inner.ask(&waiting).await;
             (waiting, answers)
         })
+    }
+}
+
+impl Inner {
+    /// Who could hardly be answered in time is no longer waited for, and others' time is not cut by his.
+    fn send_late_away(&self, waiting: &mut Vec<Together>) {
+        let (now, patience) = (Instant::now(), self.deadline - self.deadline / 4);
+        for together in &mut *waiting {
+            let late = together.send_away(now, patience);
+            if late > 0 {
+                let limits = together.group.limits.iter();
+                let names = limits.map(|limit| limit.name.as_str());
+                self.breaker.waited(names, late);
+            }
+        }
+        waiting.retain(|together| !together.callers.is_empty());
     }
 }
 

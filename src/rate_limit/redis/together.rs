@@ -55,15 +55,15 @@ impl Together {
         self.callers.first().map(|caller| caller.since)
     }
 
-    /// Tells those who have waited for so long that their time is over. Whether others stay.
-    pub(super) fn stays(&mut self, now: Instant, patience: Duration) -> bool {
+    /// Tells those who have waited for so long that their time is over, and says how many they were.
+    pub(super) fn send_away(&mut self, now: Instant, patience: Duration) -> usize {
         let waited = |one: &Caller| now.saturating_duration_since(one.since);
         let late = self.callers.partition_point(|one| waited(one) >= patience);
         for caller in self.callers.drain(..late) {
             let timeout = StoreError::new(StoreErrorKind::Timeout);
             let _ = caller.answer.send(Err(timeout));
         }
-        !self.callers.is_empty()
+        late
     }
 
     pub(super) fn answer(self, answer: Result<Few<Decisions>, StoreError>) {

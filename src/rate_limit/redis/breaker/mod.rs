@@ -150,6 +150,21 @@ impl Breaker {
         self.ask_part(part)
     }
 
+    /// So many waited too long behind somebody who asked about these keys. If nothing was heard since he failed,
+    /// they have failed, too; otherwise there were only many.
+    pub(super) fn waited<'k>(&self, keys: impl Iterator<Item = &'k str>, many: usize) {
+        let part = match &self.0.parts[..] {
+            [only] => only,
+            parts => &parts[part::of(keys)],
+        };
+        if part.troubled.load(Ordering::Acquire) {
+            let now = Instant::now();
+            for _ in 0..many.min(FAILURES as usize) {
+                self.asking(part, None).failed(now);
+            }
+        }
+    }
+
     fn ask_part<'b>(&'b self, part: &'b Part) -> Result<Asking<'b>, StoreError> {
         if part.troubled.load(Ordering::Acquire) {
             return self.ask_at(part, Instant::now());

@@ -146,9 +146,7 @@ impl Lane {
         let late = |since: Instant| now.saturating_duration_since(since) >= deadline;
         let mut over = false;
         for together in &mut self.waiting {
-            let callers = together.callers.len();
-            together.stays(now, deadline);
-            over |= together.callers.len() < callers;
+            over |= together.send_away(now, deadline) > 0;
         }
         if over {
             self.waiting.retain(|together| !together.callers.is_empty());
