@@ -92,7 +92,7 @@ impl Inner {
 
     /// Keeps what was read and will not change, for the next requests.
     pub(super) fn keep(&self, deciding: &Deciding<'_>, asking: &[Asking], now: Now) {
-        if !self.denies {
+        if !self.remembers {
             return;
         }
         let Deciding {
@@ -147,7 +147,7 @@ impl Inner {
             .iter()
             .zip(&seen)
             .all(|(limit, seen)| seen.is_settled(&limit.quota));
-        if self.denies && refused && settled && group.is_plain() {
+        if self.remembers && refused && settled && group.is_plain() {
             let known = seen.into_iter().enumerate().map(|(at, seen)| Known {
                 seen,
                 id: group.limits[at].id,

@@ -24,7 +24,7 @@ use tokio::{runtime::Handle, sync::oneshot, time::sleep};
 
 use super::{
     group::{Costs, Group},
-    lane::Lane,
+    lane::{Lane, Mixed},
     together::{Answer, Caller, Together},
 };
 use crate::rate_limit::identity::Identity;
@@ -48,7 +48,7 @@ pub(super) enum LaneOf {
 pub(super) struct Coalescer(Arc<Shared>);
 
 struct Shared {
-    shards: [Mutex<HashMap<LaneOf, Lane>>; SHARDS],
+    shards: [Mutex<HashMap<LaneOf, Lane, Mixed>>; SHARDS],
     tickets: AtomicU64,
     watched: AtomicBool,
 }
@@ -154,7 +154,7 @@ impl Coalescer {
     }
 
     #[allow(clippy::cast_possible_truncation, reason = "any bits do")]
-    fn lanes(&self, lane: LaneOf) -> MutexGuard<'_, HashMap<LaneOf, Lane>> {
+    fn lanes(&self, lane: LaneOf) -> MutexGuard<'_, HashMap<LaneOf, Lane, Mixed>> {
         let shard = match lane {
             LaneOf::All => 0,
             LaneOf::Group(first, second) => Identity { first, second }.spread() as usize % SHARDS,
@@ -192,7 +192,7 @@ impl Drop for Watching {
 }
 
 impl Shared {
-    fn lanes(&self, shard: usize) -> MutexGuard<'_, HashMap<LaneOf, Lane>> {
+    fn lanes(&self, shard: usize) -> MutexGuard<'_, HashMap<LaneOf, Lane, Mixed>> {
         self.shards[shard]
             .lock()
             .unwrap_or_else(PoisonError::into_inner)

@@ -10,6 +10,13 @@
 //! answer. Nobody waits for more than one trip, however many limits are decided together: but where a key
 //! was deleted behind this process' back, for the command that lets it expire again.
 //!
+//! Segments that are over change no more, so where a key was read within the last second the increment is all
+//! that is sent, with the count after it where others may count ahead already ([`kept`] says when). What another
+//! process gives back, resets or blocks is seen a second later at the latest, and what it lets in at once.
+//!
+//! Decisions about many keys travel together, two trips at a time, one of which is on its way while the answers
+//! of the other are heard; those under the same limits go as one ([`coalesce`]).
+//!
 //! What waits to be given back is counted for that moment. With costs over 1, a small request can so be
 //! refused beside a larger one that is being refused; no request is let in for it that should not be.
 //!
@@ -38,10 +45,8 @@
 //!
 //! # What it costs
 //!
-//! The two commands take a third of the time that a two-bucket script takes in Redis (two reads, a comparison,
-//! an increment), the way in and out not counted. Reading the block along costs less than a command of its
-//! own would, and the whole of a key no more than a part of it. With the way in and out, over one connection, on
-//! two busy cores, beside an `EVALSHA` of that script for each request (`benches/rate_limit_redis.rs`):
+//! Over one connection, on two busy cores, the way in and out counted, beside an `EVALSHA` of a two-bucket
+//! script (two reads, a comparison, an increment) for each request (`benches/rate_limit_redis.rs`):
 //!
 //! | keys, requests at once | Redis' time for a decision | decisions a second |
 //! |---|---|---|
@@ -50,9 +55,9 @@
 //! | 1, 64 | 0.12 | 2.7 |
 //! | 1, 256 | 0.04 | 6.6 |
 //!
-//! Under many keys the client is what is busy: a decision takes it twice what sending a script does. One request
-//! alone takes 1.1 of a bare pair of commands, and one that is known to be refused none at all. A key takes, with
-//! its name:
+//! Under one key a trip is what costs: with 64 requests it takes as long as about 25 scripts, however many are
+//! summed up in it. One request alone takes 1.1 of a bare pair of commands, and one that is known to be refused
+//! none at all. A key takes, with its name:
 //!
 //! | segments | limit to 16,383 | beyond |
 //! |---|---|---|
@@ -63,8 +68,8 @@
 //! The default is 16 segments, which serve 94 % of the limit under sustained demand. 32 serve 97 %, and 60 serve
 //! 98 %, for up to a fifth more of Redis' time a decision.
 //!
-//! Each process holds a megabyte of its own: which 65,536 keys have an expiry, and at most 16,384 groups of
-//! limits that are being refused, until a segment leaves the view.
+//! Each process holds some megabytes of its own at most: which 65,536 keys have an expiry, at most 32,768 keys as
+//! they were read, and at most 16,384 groups of limits that are being refused, until a segment leaves the view.
 
 mod behind;
 mod breaker;
@@ -135,7 +140,8 @@ const DEADLINE: Duration = Duration::from_millis(50);
 /// - Requests at the same time travel together, and those under the same limits as one. Nothing waits for a
 ///   timer, and no decision for more than one round trip.
 /// - What is known to be refused is refused here, without a command: until a segment leaves the view, at the
-///   latest. What another process gives back, resets or blocks meanwhile is not seen before that
+///   latest. What is known of segments that are over is not asked for again for a second. What another process
+///   gives back, resets or blocks meanwhile is not seen before that
 ///   ([`ask_always`](RedisRateLimits::ask_always)).
 /// - A decision has a [deadline](RedisRateLimits::deadline). When Redis does not answer, it is not asked for
 ///   a moment, and then by one request at a time until it does. What happens meanwhile is the layer's
@@ -158,7 +164,7 @@ struct Inner {
     identities: Arc<Identities>,
     deadline: Duration,
     time: ServerTime,
-    denies: bool,
+    remembers: bool,
     denied: Denied,
     kept: Kept,
     expiring: Expiring,
@@ -176,7 +182,7 @@ impl RedisRateLimits {
             identities: Arc::new(Identities::new()),
             deadline: DEADLINE,
             time: ServerTime::default(),
-            denies: true,
+            remembers: true,
             denied: Denied::default(),
             kept: Kept::default(),
             expiring: Expiring::default(),
@@ -192,6 +198,9 @@ impl RedisRateLimits {
     }
 
     /// Replaces how long a decision may take, connecting included. The default is 50 ms.
+    ///
+    /// Give all processes that share limits the same: after so long nobody counts any more in a segment that is
+    /// over. Segments that are no longer than 200 ms and twice the deadline are always read anew.
     ///
     /// # Errors
     ///
@@ -211,11 +220,11 @@ impl RedisRateLimits {
         }))
     }
 
-    /// Asks Redis about every request, also where it is known that the answer is no: what an operator
-    /// [resets](RateLimitStore::reset) is then let in at once by every process, not a segment later.
+    /// Asks Redis about every request, and for all that is counted, also where it is known: what an operator
+    /// [resets](RateLimitStore::reset) or blocks is then heeded at once by every process.
     #[must_use]
     pub fn ask_always(self) -> Self {
-        self.change(|inner| inner.denies = false)
+        self.change(|inner| inner.remembers = false)
     }
 
     /// Goes by the caller's clock instead of the server's: for tests, where time stands still.
@@ -238,7 +247,7 @@ impl RateLimitStore for RedisRateLimits {
         }
         let (inner, said) = (&self.0, nanos(now));
         let id = group_identity(&inner.identities, hits);
-        if inner.denies
+        if inner.remembers
             && !inner.denied.is_empty()
             && let Some(now) = inner.time.known(said)
             && let Some(refused) = inner.denied.look(id, hits, &inner.time, now)
@@ -341,7 +350,7 @@ impl fmt::Debug for RedisRateLimits {
         f.debug_struct("RedisRateLimits")
             .field("store", &self.0.store)
             .field("deadline", &self.0.deadline)
-            .field("denies", &self.0.denies)
+            .field("remembers", &self.0.remembers)
             .finish_non_exhaustive()
     }
 }

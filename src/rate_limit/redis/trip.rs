@@ -234,7 +234,7 @@ impl Inner {
             now,
             change: self.kept.change(limit.id),
         };
-        let remembered = if self.denies && units > 0 {
+        let remembered = if self.remembers && units > 0 {
             self.kept.find(limit.id, &reading, self.way(now))
         } else {
             None

@@ -28,7 +28,7 @@ pub(super) struct Lane {
     away: Vec<Away>,
     waiting: Vec<Together>,
     /// Where a group waits.
-    places: HashMap<(u64, u64), usize, BuildHasherDefault<Mix>>,
+    places: HashMap<(u64, u64), usize, Mixed>,
     /// How many callers wait.
     callers: usize,
     /// When somebody last went.
@@ -243,8 +243,10 @@ impl Lane {
 }
 
 /// A group's identity is a hash under numbers that nobody knows; it is only to be mixed.
+pub(super) type Mixed = BuildHasherDefault<Mix>;
+
 #[derive(Clone, Copy, Default)]
-struct Mix(u64);
+pub(super) struct Mix(u64);
 
 impl Hasher for Mix {
     fn write(&mut self, bytes: &[u8]) {
@@ -257,6 +259,10 @@ impl Hasher for Mix {
     fn write_u64(&mut self, word: u64) {
         let product = u128::from(self.0 ^ word).wrapping_mul(0x9e37_79b9_7f4a_7c15);
         self.0 = (product >> 64) as u64 ^ product as u64;
+    }
+
+    fn write_isize(&mut self, number: isize) {
+        self.write_u64(number.cast_unsigned() as u64);
     }
 
     fn finish(&self) -> u64 {
