@@ -273,7 +273,9 @@ impl WebhookScheme {
         Ok(self)
     }
 
-    /// Replaces what timestamps count.
+    /// Replaces what timestamps count. Where it may be
+    /// [either](TimestampUnit::SecondsOrMilliseconds), something that is no digit parts the timestamp from what is
+    /// beside it in the [template](Self::template): digits could otherwise pass from one to the other.
     pub fn timestamp_unit(mut self, unit: TimestampUnit) -> Self {
         self.timestamps = unit;
         self
@@ -378,6 +380,13 @@ impl WebhookScheme {
             Some(
                 "a mark that no query has (a line break, `|`) must part the URL from what is beside it in the \
                  template, or the URL must be configured with its query",
+            )
+        } else if self.timestamps == TimestampUnit::SecondsOrMilliseconds
+            && matches!(&self.signed, Signed::Template(template) if !template.parts_timestamps())
+        {
+            Some(
+                "a mark must part a timestamp of either unit from what is beside it in the template, as in \
+                 `{timestamp}.{body}`",
             )
         } else {
             None

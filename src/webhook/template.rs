@@ -88,12 +88,36 @@ impl Template {
             .all(|pair| pair[0] != Part::Url || first(&pair[1]).is_some_and(is_mark));
         let after = { self.after.windows(2) }
             .all(|pair| pair[1] != Part::Url || last(&pair[0]).is_some_and(is_mark));
-        before && after
+        // From there a timestamp is read first, and its digits could be the query's.
+        let digits = { self.after.windows(2) }
+            .all(|pair| pair[1] != Part::Timestamp || last(&pair[0]).is_some_and(is_no_digit));
+        before && after && (digits || !self.after.contains(&Part::Url))
+    }
+
+    /// Whether something that is no digit parts every timestamp from the body and whatever else anybody can write:
+    /// one that may be longer or shorter could take digits with it, or leave some there, and still be fresh.
+    pub(super) fn parts_timestamps(&self) -> bool {
+        // What comes before the body is read from its beginning, and what comes after it from the end.
+        let parts =
+            |one: &Part, edge: Option<u8>| *one != Part::Timestamp || edge.is_some_and(is_no_digit);
+        let before = self.before.iter().enumerate();
+        let after = self.after.iter().enumerate();
+        { before }.all(|(at, part)| parts(part, self.before.get(at + 1).and_then(first))) && {
+            after
+        }
+        .all(|(at, part)| {
+            let one_before = at.checked_sub(1).and_then(|at| self.after.get(at));
+            parts(part, one_before.and_then(last))
+        })
     }
 
     pub(super) fn has(&self, part: &Part) -> bool {
         self.before.contains(part) || self.after.contains(part)
     }
+}
+
+fn is_no_digit(byte: u8) -> bool {
+    !byte.is_ascii_digit()
 }
 
 /// The first byte of a literal text.

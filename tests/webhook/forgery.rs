@@ -1,12 +1,13 @@
 //! Deliveries that are made out of genuine ones, without a secret.
 
-use std::time::Duration;
+use std::time::{Duration, SystemTime};
 
 use http::{HeaderMap, HeaderValue, Request};
 use portcullis::{
     store::MemoryStore,
     webhook::{
-        WebhookErrorKind as Kind, WebhookLayer, WebhookScheme, WebhookSigner, WebhookVerifier,
+        TimestampUnit, WebhookErrorKind as Kind, WebhookLayer, WebhookScheme, WebhookSigner,
+        WebhookVerifier,
     },
 };
 
@@ -325,6 +326,8 @@ fn a_query_could_take_an_id_with_it_where_nothing_parts_them() {
         "{timestamp}.{body}.{id}.{url}",
         "{timestamp}{body}{timestamp}{url}",
         "{timestamp}.{url}{url}|{body}",
+        "{body}|{url}{timestamp}",
+        "{body}|{url}7{timestamp}",
     ] {
         let error = WebhookVerifier::new(signs_url(template, bare), SECRET).unwrap_err();
         assert!(error.to_string().contains("no query has"), "{error}");
@@ -370,6 +373,100 @@ async fn a_query_takes_no_id_with_it() {
     let genuine = request("/hooks?shop=7", headers, body.as_bytes());
     assert_eq!(handler.ask(&layer, genuine).await.code, None);
     assert_eq!(handler.calls(), 1);
+}
+
+/// A timestamp in milliseconds, and the one in seconds that its last ten digits are: some months later.
+const SENT: u64 = 1_701_711_700_000;
+const LATER: u64 = 1_711_700_000;
+
+fn at(millis: u64) -> SystemTime {
+    SystemTime::UNIX_EPOCH + Duration::from_millis(millis)
+}
+
+#[test]
+fn a_query_takes_no_digits_of_a_timestamp_with_it() {
+    let scheme = |template, url| {
+        let unit = TimestampUnit::SecondsOrMilliseconds;
+        signs_url(template, url).timestamp_unit(unit)
+    };
+    let (bare, whole) = (
+        "https://example.com/hooks",
+        "https://example.com/hooks?shop=7",
+    );
+    for (template, is_open) in [
+        ("{body}|{url}{timestamp}", true),
+        ("{body}|{url}.{timestamp}", false),
+    ] {
+        // A sender knows where each part ends.
+        let told = signs_url(template, whole).timestamp_unit(TimestampUnit::Milliseconds);
+        let signer = WebhookSigner::new(told, SECRET).unwrap();
+        let mut headers = signer.sign("", b"{}", at(SENT)).unwrap();
+        headers.insert("x-time", LATER.into());
+        let verifier = WebhookVerifier::new(scheme(template, bare), SECRET);
+        assert_eq!(verifier.is_err(), is_open, "{template}");
+        let Ok(verifier) = verifier else {
+            continue;
+        };
+        let (mut forged, ()) = Request::post("/hooks?shop=7170")
+            .body(())
+            .unwrap()
+            .into_parts();
+        forged.headers = headers;
+        let check = verifier.begin_request((&forged).into(), at(LATER * 1000));
+        let mut check = check.unwrap();
+        check.update(b"{}");
+        assert_eq!(check.finish().unwrap_err().kind(), Kind::SignatureInvalid);
+    }
+}
+
+#[test]
+fn a_body_takes_no_digits_of_a_timestamp_of_either_unit_with_it() {
+    let scheme = |template: &str, unit| {
+        WebhookScheme::generic("x-signature")
+            .unwrap()
+            .timestamp_header("x-time")
+            .unwrap()
+            .template(template)
+            .unwrap()
+            .timestamp_unit(unit)
+    };
+    let either = TimestampUnit::SecondsOrMilliseconds;
+    for open in [
+        "{body}{timestamp}",
+        "{timestamp}{body}",
+        "v0:{timestamp}0{body}",
+        "{body}.1{timestamp}",
+        "{timestamp}.{body}{timestamp}",
+    ] {
+        let error = WebhookVerifier::new(scheme(open, either), SECRET).unwrap_err();
+        assert!(error.to_string().contains("either unit"), "{error}");
+        // Of one unit it has as many digits as it has, while it is fresh.
+        assert!(WebhookVerifier::new(scheme(open, TimestampUnit::Seconds), SECRET).is_ok());
+    }
+    for (template, sent, time, body, later) in [
+        (
+            "{body}:{timestamp}",
+            SENT,
+            LATER,
+            &b"amount=1170"[..],
+            LATER * 1000,
+        ),
+        (
+            "{timestamp}:{body}",
+            LATER * 1000,
+            LATER * 1000 + 100,
+            b"",
+            LATER * 1000,
+        ),
+    ] {
+        let verifier = WebhookVerifier::new(scheme(template, either), SECRET).unwrap();
+        let signer = WebhookSigner::new(scheme(template, either), SECRET).unwrap();
+        let mut headers = signer.sign("", b"amount=1", at(sent)).unwrap();
+        assert!(verifier.verify(&headers, b"amount=1", at(sent)).is_ok());
+        headers.insert("x-time", time.into());
+        let error = verifier.verify(&headers, body, at(later)).unwrap_err();
+        assert_eq!(error.kind(), Kind::SignatureInvalid);
+    }
 }
 
 #[test]
