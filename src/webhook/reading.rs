@@ -28,6 +28,9 @@ use super::{
 };
 use crate::head::RequestHead;
 
+/// How many frames are taken before others get the thread: a body of empty ones comes to no limit.
+const MOST_AT_ONCE: usize = 256;
+
 /// A delivery whose body is not there yet.
 pub(super) struct Reading<S> {
     pending: Pending<S>,
@@ -103,7 +106,14 @@ impl<S> Reading<S> {
         if taken > shared.body_time {
             return Poll::Ready(Err(WebhookErrorKind::BodyTooSlow));
         }
+        let mut frames = 0;
         loop {
+            if frames == MOST_AT_ONCE {
+                // The time that it has is looked at when it goes on.
+                cx.waker().wake_by_ref();
+                return Poll::Pending;
+            }
+            frames += 1;
             let frame = match body.as_mut().poll_frame(cx) {
                 Poll::Ready(Some(frame)) => frame,
                 Poll::Ready(None) => break,

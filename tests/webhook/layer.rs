@@ -3,8 +3,11 @@
 use std::{
     convert::Infallible,
     pin::{Pin, pin},
-    sync::{Arc, Mutex, atomic::Ordering},
-    task::{Context, Poll, Waker},
+    sync::{
+        Arc, Mutex,
+        atomic::{AtomicUsize, Ordering},
+    },
+    task::{Context, Poll, Wake, Waker},
     time::Duration,
 };
 
@@ -333,6 +336,59 @@ async fn a_body_that_drips_is_cut_off() {
             assert_eq!(answer.code, Some("webhook_body_too_slow"));
             assert_eq!(taken.load(Ordering::SeqCst), 4);
         }
+    }
+}
+
+/// A body of pieces without end, each of which is there at once.
+struct Endless(Bytes, usize);
+
+impl Body for Endless {
+    type Data = Bytes;
+    type Error = Infallible;
+
+    fn poll_frame(
+        mut self: Pin<&mut Self>,
+        _cx: &mut Context<'_>,
+    ) -> Poll<Option<Result<Frame<Bytes>, Infallible>>> {
+        self.1 += 1;
+        assert!(self.1 < 100_000, "nobody else comes to run");
+        Poll::Ready(Some(Ok(Frame::data(self.0.clone()))))
+    }
+}
+
+/// Empty pieces come to no limit of bytes.
+#[tokio::test]
+async fn a_body_without_end_leaves_the_thread_to_others_and_has_its_time() {
+    for piece in [&b""[..], b"1"] {
+        let clock = clock();
+        let layer = stripe().with_clock(clock.clone());
+        let body = Endless(Bytes::from_static(piece), 0);
+        let mut request = http::Request::post("/hooks").body(body).unwrap();
+        request.headers_mut().extend(fields(b"a piece"));
+        let service = layer.layer(tower::service_fn(never));
+        let mut call = pin!(service.oneshot(request));
+        let woken = Arc::new(Woken::default());
+        let waker = Waker::from(Arc::clone(&woken));
+        let cx = &mut Context::from_waker(&waker);
+        for polls in 1..10 {
+            assert!(call.as_mut().poll(cx).is_pending());
+            assert_eq!(woken.0.load(Ordering::SeqCst), polls);
+        }
+        clock.advance(Duration::from_secs(31));
+        let Poll::Ready(Ok(response)) = call.as_mut().poll(cx) else {
+            panic!("no answer");
+        };
+        assert_eq!(response.status(), StatusCode::REQUEST_TIMEOUT);
+    }
+}
+
+/// How often somebody was woken.
+#[derive(Default)]
+struct Woken(AtomicUsize);
+
+impl Wake for Woken {
+    fn wake(self: Arc<Self>) {
+        self.0.fetch_add(1, Ordering::SeqCst);
     }
 }
 
