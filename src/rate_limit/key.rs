@@ -106,7 +106,9 @@ impl RateLimitKey {
     /// API key itself. A key that could be guessed could still be guessed from its hash.
     ///
     /// In `Authorization` and `Proxy-Authorization` the key is what stands after the scheme (RFC 9110 section
-    /// 11.4), whichever that is and however it is written; a scheme with nothing after it is refused.
+    /// 11.4), whichever that is and however it is written; a scheme with nothing but white space after it is
+    /// refused. A single word is the key itself, so all who send `Bearer` and no more, which is what servers make of
+    /// white space at the end, count together.
     ///
     /// Otherwise as [`RateLimitKey::header`]. It needs a crypto backend (feature `aws-lc` or `rust-crypto`).
     #[cfg(any(feature = "aws-lc", feature = "rust-crypto"))]

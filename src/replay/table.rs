@@ -6,7 +6,8 @@
 //! comes to the front.
 //!
 //! 1. An entry is listed in one place: in a queue or in the tree.
-//! 2. No call looks at more than a few entries, whatever there is.
+//! 2. No call looks at more than a few entries, whatever there is; but where there are twice as many as ever before,
+//!    one call puts what says where they are into twice the room.
 //! 3. Gaps are never more than entries, but for a few.
 
 use std::collections::{BTreeSet, VecDeque};
