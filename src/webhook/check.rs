@@ -270,7 +270,9 @@ pub(super) fn twilio_parameters(
 ) -> Result<Vec<u8>, WebhookErrorKind> {
     let query = url.split_once('?').map_or("", |(_, query)| query);
     let query = query.split('#').next().unwrap_or_default();
-    if let Some(expected) = form::parameter(query, "bodySHA256") {
+    // Twilio puts it at the end. Elsewhere it could be what somebody wrote in a message: a part of a form that was
+    // signed behind a query, and that is now taken for the end of the query itself.
+    if let Some(expected) = form::last_parameter(query, "bodySHA256") {
         let actual = to_hex(&sha256(body));
         // Both are public: nothing is learnt from the time that this takes.
         return (expected == actual)

@@ -25,15 +25,14 @@ pub(super) fn sorted(form: &[u8]) -> Option<Vec<u8>> {
     Some(texts.flatten().collect())
 }
 
-/// The value of a parameter in a query, if it is there once.
-pub(super) fn parameter<'q>(query: &'q str, name: &str) -> Option<&'q str> {
-    let mut values = query
-        .split('&')
-        .filter_map(|pair| pair.split_once('='))
-        .filter(|(named, _)| *named == name)
-        .map(|(_, value)| value);
-    let first = values.next();
-    first.filter(|_| values.next().is_none())
+/// The value of a parameter that a query ends with, if it is there once.
+pub(super) fn last_parameter<'q>(query: &'q str, name: &str) -> Option<&'q str> {
+    let mut values = query.rsplit('&').map(|pair| {
+        let (named, value) = pair.split_once('=')?;
+        (named == name).then_some(value)
+    });
+    let last = values.next()??;
+    values.all(|value| value.is_none()).then_some(last)
 }
 
 fn decoded(text: &[u8]) -> Vec<u8> {
@@ -62,7 +61,7 @@ fn digit(byte: u8) -> Option<u8> {
 
 #[cfg(test)]
 mod tests {
-    use super::{parameter, sorted};
+    use super::{last_parameter, sorted};
 
     #[test]
     fn parameters_are_decoded_sorted_and_counted_once() {
@@ -74,9 +73,11 @@ mod tests {
     }
 
     #[test]
-    fn a_parameter_of_a_query_is_there_once() {
-        assert_eq!(parameter("a=1&b=2", "b"), Some("2"));
-        assert_eq!(parameter("a=1&b=2&b=3", "b"), None);
-        assert_eq!(parameter("", "b"), None);
+    fn a_parameter_of_a_query_is_there_once_and_last() {
+        assert_eq!(last_parameter("a=1&b=2", "b"), Some("2"));
+        assert_eq!(last_parameter("b=2", "b"), Some("2"));
+        for none in ["b=2&a=1", "b=2&", "b=2&b=3", "b=2&b", "a=1&bb=2", "b", ""] {
+            assert_eq!(last_parameter(none, "b"), None, "{none}");
+        }
     }
 }

@@ -81,7 +81,7 @@ impl WebhookScheme {
     }
 
     /// Twilio: `X-Twilio-Signature`, HMAC-SHA1 in base64 over the URL and the sorted parameters of a form,
-    /// or over the URL that holds `bodySHA256`, a hash of a body of any other kind. A body that neither
+    /// or over the URL that ends with `bodySHA256`, a hash of a body of any other kind. A body that neither
     /// covers is refused. The secret is the account's auth token.
     ///
     /// `url` is the one that Twilio was told to call; without a query of its own it gets the request's. It

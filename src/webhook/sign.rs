@@ -98,7 +98,7 @@ impl WebhookSigner {
     /// The header fields of a delivery.
     ///
     /// `id` is the delivery's; empty for none, and ignored by schemes that have no field for it. Twilio's
-    /// fields hold the `Content-Type` of a form unless the URL has a `bodySHA256`; Adyen's are those of a
+    /// fields hold the `Content-Type` of a form unless the URL ends with a `bodySHA256`; Adyen's are those of a
     /// notification that is signed as a whole.
     ///
     /// # Errors
@@ -169,7 +169,7 @@ impl WebhookSigner {
             }
             Signed::Twilio => {
                 let parameters = twilio_parameters(url, true, body).map_err(|_| {
-                    let expected = "must have the bodySHA256 of the body, or the body be a form";
+                    let expected = "must end with the bodySHA256 of the body, or the body be a form";
                     ConfigError::new("url", shown(url), expected)
                 })?;
                 ends_with_url = parameters.is_empty();

@@ -506,3 +506,30 @@ fn a_timestamp_cannot_take_the_end_of_a_body_with_it() {
     let error = verifier.verify(&headers, b"amount=10", now()).unwrap_err();
     assert_eq!(error.kind(), Kind::TimestampMalformed);
 }
+
+/// What a form says can look like the hash of another body, once it is taken for a part of the query.
+#[test]
+fn what_somebody_writes_in_a_message_is_no_hash_of_a_body() {
+    let body = br#"{"evil":true}"#;
+    let hash = "f94dd6fad2748707c1fd1777873479912e937bec6a6f116a1368b0dddb9f5580";
+    let signer = WebhookScheme::twilio("https://example.com/hooks?shop=7").unwrap();
+    let signer = WebhookSigner::new(signer, "12345").unwrap();
+    let form = format!("AccountSid=AC1&Body=%26bodySHA256%3D{hash}%26&From=%2B1555&To=%2B1800");
+    let genuine = signer.sign("", form.as_bytes(), now()).unwrap();
+    let scheme = WebhookScheme::twilio("https://example.com/hooks").unwrap();
+    let verifier = WebhookVerifier::new(scheme, "12345").unwrap();
+    let verify = |uri: &str, kind: &'static str, body: &[u8]| {
+        let (mut parts, ()) = Request::post(uri).body(()).unwrap().into_parts();
+        parts.headers = genuine.clone();
+        { &mut parts.headers }.insert("content-type", HeaderValue::from_static(kind));
+        let mut check = verifier.begin_request((&parts).into(), now()).unwrap();
+        check.update(body);
+        check.finish().map(drop)
+    };
+    let form_kind = "application/x-www-form-urlencoded";
+    assert!(verify("/hooks?shop=7", form_kind, form.as_bytes()).is_ok());
+    let cut = format!("/hooks?shop=7AccountSidAC1Body&bodySHA256={hash}&From+1555To+1800");
+    for kind in ["application/json", form_kind] {
+        assert!(verify(&cut, kind, body).is_err(), "{kind}");
+    }
+}
