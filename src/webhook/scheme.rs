@@ -370,23 +370,11 @@ impl WebhookScheme {
             Some("the separator of pairs must be one of ASCII that stands in no signature")
         } else if self.has_timestamp() && !self.template_has(&Part::Timestamp) {
             Some("a timestamp that is not signed says nothing: add it to the template")
-        } else if matches!(&self.signed, Signed::Template(template) if !template.parts_ids()) {
-            Some(
-                "a mark must part the id from what is beside it in the template, as in `{id}.{body}`",
-            )
-        } else if self.url.as_ref().is_some_and(|url| !url.has_query())
-            && matches!(&self.signed, Signed::Template(template) if !template.parts_urls())
-        {
-            Some(
-                "a mark that no query has (a line break, `|`) must part the URL from what is beside it in the \
-                 template, or the URL must be configured with its query",
-            )
-        } else if self.timestamps == TimestampUnit::SecondsOrMilliseconds
-            && matches!(&self.signed, Signed::Template(template) if !template.parts_timestamps())
-        {
-            Some(
-                "a mark must part a timestamp of either unit from what is beside it in the template, as in \
-                 `{timestamp}.{body}`",
+        } else if let Signed::Template(template) = &self.signed {
+            let any_query = self.url.as_ref().is_some_and(|url| !url.has_query());
+            template.fault(
+                any_query,
+                self.timestamps == TimestampUnit::SecondsOrMilliseconds,
             )
         } else {
             None

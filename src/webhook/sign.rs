@@ -169,7 +169,8 @@ impl WebhookSigner {
             }
             Signed::Twilio => {
                 let parameters = twilio_parameters(url, true, body).map_err(|_| {
-                    let expected = "must end with the bodySHA256 of the body, or the body be a form";
+                    let expected =
+                        "must end with the bodySHA256 of the body, or the body be a form";
                     ConfigError::new("url", shown(url), expected)
                 })?;
                 ends_with_url = parameters.is_empty();

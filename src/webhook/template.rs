@@ -55,8 +55,28 @@ impl Template {
         Ok(Self { before, after })
     }
 
+    /// Why it cannot be told where a part of it ends, where that is so: whether a query is anybody's, and a
+    /// timestamp longer or shorter.
+    pub(super) fn fault(&self, any_query: bool, either_unit: bool) -> Option<&'static str> {
+        if !self.parts_ids() {
+            return Some(
+                "a mark must part the id from what is beside it in the template, as in `{id}.{body}`",
+            );
+        }
+        if any_query && !self.parts_urls() {
+            return Some(
+                "a mark that no query has (a line break, `|`) must part the URL from what is beside it in the \
+                 template, or the URL must be configured with its query",
+            );
+        }
+        (either_unit && !self.parts_timestamps()).then_some(
+            "a mark must part a timestamp of either unit from what is beside it in the template, as in \
+             `{timestamp}.{body}`",
+        )
+    }
+
     /// Whether a mark parts every id from what is beside it: a letter or a digit could be the id's.
-    pub(super) fn parts_ids(&self) -> bool {
+    fn parts_ids(&self) -> bool {
         let is_mark = |byte: u8| !byte.is_ascii_alphanumeric();
         let parts = |one: &Part, two: &Part| {
             (*one != Part::Id || first(two).is_some_and(is_mark))
@@ -81,7 +101,7 @@ impl Template {
 
     /// Whether it is known where a URL ends whose query anybody can write: nothing stands in no query but a mark
     /// of that kind, and the brackets and quotation marks of a JSON body.
-    pub(super) fn parts_urls(&self) -> bool {
+    fn parts_urls(&self) -> bool {
         let is_mark = |byte: u8| !is_of_query(byte);
         // What comes before the body is read from its beginning, and what comes after it from the end.
         let before = { self.before.windows(2) }
@@ -96,7 +116,7 @@ impl Template {
 
     /// Whether something that is no digit parts every timestamp from the body and whatever else anybody can write:
     /// one that may be longer or shorter could take digits with it, or leave some there, and still be fresh.
-    pub(super) fn parts_timestamps(&self) -> bool {
+    fn parts_timestamps(&self) -> bool {
         // What comes before the body is read from its beginning, and what comes after it from the end.
         let parts =
             |one: &Part, edge: Option<u8>| *one != Part::Timestamp || edge.is_some_and(is_no_digit);
