@@ -36,7 +36,13 @@ const STORE_UNAVAILABLE: &str = "rate_limit_store_unavailable";
 
 /// The guard of [`RateLimitLayer`](super::RateLimitLayer).
 #[derive(Clone)]
-pub struct RateLimitGuard(Arc<Config>, Arc<Lanes>);
+pub struct RateLimitGuard(Arc<Held>);
+
+/// One owner's count for both, as frameworks clone a guard for each request.
+struct Held {
+    config: Arc<Config>,
+    lanes: Lanes,
+}
 
 pub(super) struct Config {
     pub(super) settings: Settings,
@@ -72,7 +78,7 @@ impl RateLimitGuard {
             quick,
         });
         let lanes = Lanes::new(&config);
-        Self(config, Arc::new(lanes))
+        Self(Arc::new(Held { config, lanes }))
     }
 }
 
@@ -82,7 +88,7 @@ impl Guard for RateLimitGuard {
 
     #[inline]
     fn check(&self, request: RequestHead<'_>) -> Check<Counted> {
-        let settings = &self.0.settings;
+        let settings = &self.0.config.settings;
         if settings
             .exempt
             .as_ref()
@@ -90,19 +96,19 @@ impl Guard for RateLimitGuard {
         {
             return Check::pass(UNCOUNTED);
         }
-        if let Some(quick) = &self.0.quick {
-            return Check::Ready(quick.decide(&self.0, &self.1, request));
+        if let Some(quick) = &self.0.config.quick {
+            return Check::Ready(quick.decide(&self.0.config, &self.0.lanes, request));
         }
         match settings.ask(request) {
             Ok(Asking::Asked(asked, Reply::Ready(reply))) => {
-                Check::Ready(self.0.verdict(asked, reply))
+                Check::Ready(self.0.config.verdict(asked, reply))
             }
             Ok(Asking::Asked(asked, Reply::Wait(reply))) => {
-                let config = Arc::clone(&self.0);
+                let config = Arc::clone(&self.0.config);
                 Check::wait(async move { config.verdict(asked, reply.await) })
             }
             Ok(Asking::LookingUp(looking_up)) => {
-                let config = Arc::clone(&self.0);
+                let config = Arc::clone(&self.0.config);
                 Check::wait(async move {
                     let (asked, reply) = match config.settings.look_up(looking_up).await {
                         Ok(asked) => asked,
@@ -115,7 +121,7 @@ impl Guard for RateLimitGuard {
                     config.verdict(asked, reply)
                 })
             }
-            Err(refusal) => Check::Ready(self.0.without_key(refusal)),
+            Err(refusal) => Check::Ready(self.0.config.without_key(refusal)),
         }
     }
 
@@ -128,12 +134,12 @@ impl Guard for RateLimitGuard {
     }
 
     fn refusals(&self) -> &Refusals {
-        &self.0.settings.refusals
+        &self.0.config.settings.refusals
     }
 
     #[inline]
     fn departs(&self, pass: &Counted) -> bool {
-        let settings = &self.0.settings;
+        let settings = &self.0.config.settings;
         !matches!(pass.0, Outcome::Uncounted)
             && (settings.fields != RateLimitFields::None || settings.settle.is_some())
     }
@@ -157,11 +163,12 @@ impl Guard for RateLimitGuard {
             Outcome::One { lane, room, at } => lane.tell(room, at, response.headers_mut()),
             Outcome::Any(counted) => {
                 let (asked, decisions) = *counted;
-                if let (Some(settle), Some(kept)) = (&self.0.settings.settle, &asked.kept) {
+                if let (Some(settle), Some(kept)) = (&self.0.config.settings.settle, &asked.kept) {
                     let cost = settle(asked.cost, response.status(), response.headers());
-                    self.0.settle(&asked, kept, cost);
+                    self.0.config.settle(&asked, kept, cost);
                 }
                 self.0
+                    .config
                     .put_fields(&asked, &decisions, response.headers_mut());
             }
         }
@@ -374,7 +381,7 @@ impl Config {
 
 impl fmt::Debug for RateLimitGuard {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        self.0.settings.fmt(f)
+        self.0.config.settings.fmt(f)
     }
 }
 
