@@ -43,7 +43,8 @@ fn ask(limits: &RedisRateLimits, key: &str, quota: Quota) -> Asking {
 /// Polls it once, no more.
 fn begin(asking: &mut Asking) {
     let mut context = Context::from_waker(Waker::noop());
-    assert!(matches!(asking.as_mut().poll(&mut context), Poll::Pending));
+    let polled = asking.as_mut().poll(&mut context);
+    assert!(matches!(polled, Poll::Pending), "{polled:?}");
 }
 
 fn idle_runtime() -> Runtime {
@@ -187,4 +188,28 @@ fn a_runtime_that_stands_idle_while_it_connects_keeps_nobody_from_connecting() {
         decided.ok()
     });
     drop(idle);
+}
+
+#[test]
+fn nobody_waits_for_ever_behind_a_runtime_that_stands_idle() {
+    let server = RedisServer::start();
+    let limits = limits(&server);
+    let (idle, other) = (idle_runtime(), Runtime::new().unwrap());
+    other.block_on(ask(&limits, "warm", QUOTA)).unwrap();
+    // More than may be on their way: some of them wait, and whoever would watch over them does not either.
+    let mut still: Vec<_> = (0..8).map(|_| ask(&limits, "still", QUOTA)).collect();
+    server.pause();
+    {
+        let _entered = idle.enter();
+        for one in &mut still {
+            begin(one);
+        }
+    }
+    server.resume();
+    let waits = async { timeout(DEADLINE * 20, ask(&limits, "other", QUOTA)).await };
+    assert!(other.block_on(waits).is_ok(), "it waits");
+    eventually("another is let in", || {
+        other.block_on(ask(&limits, "other", QUOTA)).ok()
+    });
+    drop(still);
 }

@@ -15,12 +15,16 @@ use std::{
     collections::{HashMap, hash_map::Entry},
     sync::{
         Arc, Mutex, MutexGuard, PoisonError,
-        atomic::{AtomicBool, AtomicU64, Ordering},
+        atomic::{AtomicU64, Ordering},
     },
     time::{Duration, Instant},
 };
 
-use tokio::{runtime::Handle, sync::oneshot, time::sleep};
+use tokio::{
+    runtime::{Handle, Id},
+    sync::oneshot,
+    time::sleep,
+};
 
 use super::{
     group::{Costs, Group},
@@ -50,7 +54,8 @@ pub(super) struct Coalescer(Arc<Shared>);
 struct Shared {
     shards: [Mutex<HashMap<LaneOf, Lane, Mixed>>; SHARDS],
     tickets: AtomicU64,
-    watched: AtomicBool,
+    /// The runtimes that have a watch: one that stands idle keeps it for nobody but itself.
+    watched: Mutex<Vec<Id>>,
 }
 
 /// What becomes of a request.
@@ -80,7 +85,7 @@ impl Default for Coalescer {
         Self(Arc::new(Shared {
             shards: std::array::from_fn(|_| Mutex::default()),
             tickets: AtomicU64::new(0),
-            watched: AtomicBool::new(false),
+            watched: Mutex::default(),
         }))
     }
 }
@@ -163,31 +168,48 @@ impl Coalescer {
     }
 
     /// Sees to it that nobody waits for ever for somebody who stands still: a first request whose future is
-    /// kept, but no longer polled.
+    /// kept, but no longer polled. Each runtime has a watch of its own, as another may stand still itself.
     pub(super) fn watch(&self, deadline: Duration) {
-        if self.0.watched.load(Ordering::Relaxed) || self.0.watched.swap(true, Ordering::AcqRel) {
+        let Ok(runtime) = Handle::try_current() else {
             return;
+        };
+        let id = runtime.id();
+        {
+            let mut watched = self.0.watched();
+            if watched.contains(&id) {
+                return;
+            }
+            watched.push(id);
         }
-        let watching = Watching(Arc::clone(&self.0));
-        if let Ok(runtime) = Handle::try_current() {
-            runtime.spawn(async move {
-                loop {
-                    sleep(deadline / 8).await;
-                    if !watching.0.sweep(deadline) {
-                        return;
-                    }
+        let watching = Watching {
+            shared: Arc::clone(&self.0),
+            id,
+        };
+        runtime.spawn(async move {
+            loop {
+                sleep(deadline / 8).await;
+                watching.shared.sweep(deadline);
+                // Whoever comes to wait after this finds no watch, whoever came before is seen.
+                let mut watched = watching.shared.watched();
+                if !watching.shared.waits() {
+                    watched.retain(|id| *id != watching.id);
+                    return;
                 }
-            });
-        }
+            }
+        });
     }
 }
 
-/// The watch, over when it ends in whichever way.
-struct Watching(Arc<Shared>);
+/// The watch of a runtime, over when it ends in whichever way.
+struct Watching {
+    shared: Arc<Shared>,
+    id: Id,
+}
 
 impl Drop for Watching {
     fn drop(&mut self) {
-        self.0.watched.store(false, Ordering::Release);
+        // Should there be a new one by now, there will be a third: they do no harm to each other.
+        self.shared.watched().retain(|id| *id != self.id);
     }
 }
 
@@ -198,16 +220,21 @@ impl Shared {
             .unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// Says whether anybody still waits.
-    fn sweep(&self, deadline: Duration) -> bool {
-        let mut waits = false;
+    fn watched(&self) -> MutexGuard<'_, Vec<Id>> {
+        self.watched.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn sweep(&self, deadline: Duration) {
         for shard in 0..SHARDS {
             self.lanes(shard).retain(|of, lane| {
                 lane.sweep(deadline);
-                waits |= !lane.is_clear();
                 !lane.is_empty() || *of == LaneOf::All
             });
         }
-        waits
+    }
+
+    /// Whether anybody waits.
+    fn waits(&self) -> bool {
+        (0..SHARDS).any(|shard| self.lanes(shard).values().any(|lane| !lane.is_clear()))
     }
 }
