@@ -26,6 +26,8 @@ mod redis_kept;
 #[cfg(feature = "redis")]
 mod redis_keys;
 #[cfg(feature = "redis")]
+mod redis_meanwhile;
+#[cfg(feature = "redis")]
 mod redis_same;
 mod servers;
 mod several;

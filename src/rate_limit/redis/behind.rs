@@ -3,7 +3,7 @@
 use std::{sync::Arc, time::Duration};
 
 use redis::{Pipeline, Value};
-use tokio::runtime::Handle;
+use tokio::{runtime::Handle, task::JoinHandle};
 
 use super::{
     Inner,
@@ -21,14 +21,14 @@ use crate::{rate_limit::Decisions, store::Call};
 impl Inner {
     /// Gives back what nobody was let in for, and moves what was let in after its segment was over. It is
     /// sent before the requests are answered, so whatever this process asks next comes behind it, and nobody
-    /// waits for it.
+    /// waits for it. What it changes is added to the changes that are known of.
     pub(super) fn settle(
         self: &Arc<Self>,
         deciding: &Deciding<'_>,
         asking: &[Asking],
         counted: &[Option<Counted>],
-        now: Now,
-        took: Duration,
+        changes: &mut [u32],
+        (now, took): (Now, Duration),
     ) {
         let limits = deciding.group.limits.iter().zip(asking).zip(counted);
         for (at, ((limit, asking), counted)) in limits.enumerate() {
@@ -36,6 +36,13 @@ impl Inner {
                 continue;
             };
             let mut back = counted.taken - admitted.min(counted.taken);
+            // Beside these units, the others may have taken the limit for full; had there been more than fit
+            // in, they would know better.
+            let over = matches!(deciding.seen.get(at), Some(Seen::Window(view)) if view.room(&limit.quota) < back);
+            if back > 0 && !over {
+                self.denied.changed(limit.id);
+                changes[at] = changes[at].wrapping_add(1);
+            }
             match asking {
                 Asking::State(_) => {
                     if back > 0 {
@@ -46,6 +53,10 @@ impl Inner {
                     let mut behind = Pipeline::new();
                     let answered = self.time.of_key(now.later(took), &limit.quota, limit.id);
                     let place = Span::of(&limit.quota, &answered).place;
+                    if back > 0 && place > placed.span.place {
+                        // What is over by now is not what it was.
+                        self.kept.changed(limit.id);
+                    }
                     if admitted > 0 && place > placed.span.place {
                         placed.count_at(limit, place, admitted, now, &mut behind);
                         back += admitted;
@@ -60,15 +71,15 @@ impl Inner {
     }
 
     /// Lets keys expire that have come back after somebody deleted them. That is worth a second trip, which
-    /// goes on if the caller goes away.
-    pub(super) async fn repair(
+    /// goes on if the caller goes away; all of them are under way before the first is waited for.
+    pub(super) fn repair(
         self: &Arc<Self>,
         group: &Group,
         asking: &[Asking],
         counted: &[Option<Counted>],
         now: Now,
+        repairing: &mut Vec<JoinHandle<()>>,
     ) {
-        let mut repairing = Vec::new();
         let limits = group.limits.iter().zip(asking).zip(counted);
         for ((limit, asking), counted) in limits {
             if let (Asking::Window(placed), Some(counted)) = (asking, counted)
@@ -82,11 +93,6 @@ impl Inner {
                 let repair = async move { inner.send_alone(pipeline).await };
                 repairing.push(runtime.spawn(repair));
             }
-        }
-        // All of them are under way before the first is waited for.
-        for repair in repairing {
-            // Whoever reads it next would try again.
-            let _ = repair.await;
         }
     }
 

@@ -5,6 +5,9 @@ use std::{
     time::{Duration, Instant},
 };
 
+use redis::Pipeline;
+use tokio::task::JoinHandle;
+
 use super::{
     Inner,
     commands::{corrupt, expire_all},
@@ -110,11 +113,15 @@ impl Inner {
         sent.answered = true;
         drop(sent);
         let took = at.elapsed();
-        let mut answers = Vec::with_capacity(asked.len());
+        let (mut answers, mut repairing) = (Vec::with_capacity(asked.len()), Vec::new());
         for (asked, counted) in asked.into_iter().zip(counted) {
             // A process that stood still does not know which windows have begun meanwhile.
             let late = (took > left).then(|| StoreError::new(StoreErrorKind::Timeout));
-            answers.push(self.answer(asked, counted, late, now, took).await);
+            answers.push(self.answer(asked, counted, late, (now, took), &mut repairing));
+        }
+        for repair in repairing {
+            // Whoever reads it next would try again.
+            let _ = repair.await;
         }
         Ok(answers)
     }
@@ -133,18 +140,18 @@ impl Inner {
     }
 
     /// Decides about the requests of a group, from what was read of its limits.
-    async fn answer(
+    fn answer(
         self: &Arc<Self>,
         asked: Asked<'_>,
         counted: Few<Result<Counted, StoreError>>,
         mut error: Option<StoreError>,
-        now: Now,
-        took: Duration,
+        (now, took): (Now, Duration),
+        repairing: &mut Vec<JoinHandle<()>>,
     ) -> Result<Few<Decisions>, StoreError> {
         let Asked {
             together: Together { group, callers },
             times,
-            changes,
+            mut changes,
             asking,
         } = asked;
         let limits = group.limits.iter().zip(&asking);
@@ -157,7 +164,7 @@ impl Inner {
                     Some(counted)
                 }
                 Err(failed) => {
-                    self.forget(limit, asking);
+                    self.forget(limit, asking, now);
                     error = Some(failed);
                     None
                 }
@@ -179,13 +186,13 @@ impl Inner {
         if error.is_some() {
             deciding.admitted.fill(0);
         }
-        self.settle(&deciding, &asking, &counted, now, took);
+        self.settle(&deciding, &asking, &counted, &mut changes, (now, took));
         if counted
             .iter()
             .flatten()
             .any(|counted| !counted.short.is_empty())
         {
-            self.repair(group, &asking, &counted, now).await;
+            self.repair(group, &asking, &counted, now, repairing);
         }
         if let Some(error) = error {
             return Err(error);
@@ -262,10 +269,14 @@ impl Inner {
         }
     }
 
-    /// It is not known whether anything was counted.
-    fn forget(&self, limit: &Limit, asking: &Asking) {
+    /// It is not known whether anything was counted. If the key had been deleted meanwhile, it may be new, and
+    /// nobody has read that.
+    fn forget(self: &Arc<Self>, limit: &Limit, asking: &Asking, now: Now) {
         if let Asking::Window(placed) = asking {
             self.expiring.forget(limit.id, placed.part());
+            let mut behind = Pipeline::new();
+            placed.let_expire(limit, now, &mut behind);
+            self.send_behind(behind);
         }
     }
 }

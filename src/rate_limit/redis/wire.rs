@@ -324,6 +324,14 @@ impl Placed {
         pipeline.add_command(expire(&name, self.lifetime(limit, part, now)));
     }
 
+    /// Lets the key that units were to be counted in expire, unless that was sent with them.
+    pub(super) fn let_expire(&self, limit: &Limit, now: Now, pipeline: &mut Pipeline) {
+        if self.units > 0 && !self.fresh {
+            let name = part_name(limit, self.part());
+            pipeline.add_command(expire(&name, self.lifetime(limit, self.part(), now)));
+        }
+    }
+
     /// Makes a part whole, and lets it expire.
     pub(super) fn repair(&self, limit: &Limit, part: u64, now: Now, pipeline: &mut Pipeline) {
         let name = part_name(limit, part);
