@@ -152,3 +152,59 @@ async fn a_key_that_came_back_expires_though_the_answer_is_lost() {
     })
     .await;
 }
+
+#[tokio::test]
+async fn what_finds_no_place_in_its_new_segment_stays_in_the_old_one() {
+    const SEGMENT: i64 = 62_500;
+    const CELLS: i64 = 4 * 17;
+    let server = RedisServer::start();
+    let between = Between::start(&server).await;
+    let store = patient(between.store());
+    let quota = Quota::per_second(10_000);
+    assert!(hit(&store, &[Hit::new(b"warm", quota, 1)]).await);
+    // Not about where one key follows another.
+    let cell = || {
+        let time = server.command(&["TIME"]);
+        let [seconds, micros] = time.list() else {
+            panic!("{time:?}")
+        };
+        let [seconds, micros] = [seconds, micros].map(|text| text.text().parse::<i64>().unwrap());
+        (seconds * 1_000_000 + micros) / SEGMENT % CELLS
+    };
+    crate::redis::servers::eventually_async("the middle", async || {
+        (10..40).contains(&cell()).then_some(())
+    })
+    .await;
+    between.slow.store(400, Ordering::SeqCst);
+    let asked = store.clone();
+    let asking =
+        tokio::spawn(async move { hit(&asked, &[Hit::new(b"key", quota, 1_000)]).await });
+    let key = crate::redis::servers::eventually_async("it is counted", async || {
+        let keys = server.keys();
+        keys.into_iter().find(|key| key.contains("{key}"))
+    })
+    .await;
+    let bitfield = |arguments: &[&str], cell: i64| {
+        let cell = format!("#{cell}");
+        let mut command = vec!["BITFIELD", &key, arguments[0], "u16", &cell];
+        command.extend(&arguments[1..]);
+        server.command(&command).list()[0].number()
+    };
+    let at = (0..CELLS).find(|cell| bitfield(&["GET"], *cell) > 0).unwrap();
+    // As full as can be, of units that others will give back.
+    for cell in at + 1..CELLS {
+        bitfield(&["SET", "65535"], cell);
+    }
+    assert!(asking.await.unwrap());
+    // Whatever was sent behind the answer is heard of before this is.
+    between.slow.store(0, Ordering::SeqCst);
+    assert!(hit(&store, &[Hit::new(b"warm", quota, 1)]).await);
+    for cell in at + 1..CELLS {
+        bitfield(&["INCRBY", "-65535"], cell);
+    }
+    crate::redis::servers::eventually_async("it is counted somewhere", async || {
+        let held: i64 = (0..CELLS).map(|cell| bitfield(&["GET"], cell)).sum();
+        (held == 1_000).then_some(())
+    })
+    .await;
+}

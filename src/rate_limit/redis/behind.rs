@@ -50,7 +50,7 @@ impl Inner {
                     }
                 }
                 Asking::Window(placed) => {
-                    let mut behind = Pipeline::new();
+                    let (mut behind, mut again) = (Pipeline::new(), Pipeline::new());
                     let answered = self.time.of_key(now.later(took), &limit.quota, limit.id);
                     let place = Span::of(&limit.quota, &answered).place;
                     if back > 0 && place > placed.span.place {
@@ -59,12 +59,17 @@ impl Inner {
                     }
                     if admitted > 0 && place > placed.span.place {
                         placed.count_at(limit, place, admitted, now, &mut behind);
+                        placed.count_at(limit, placed.span.place, admitted, now, &mut again);
                         back += admitted;
                     }
                     if back > 0 {
                         placed.give_back(limit, placed.span.place, back, now, &mut behind);
                     }
-                    self.send_behind(behind);
+                    if again.is_empty() {
+                        self.send_behind(behind);
+                    } else {
+                        self.move_behind(behind, again);
+                    }
                 }
             }
         }
@@ -172,6 +177,22 @@ impl Inner {
         }
         let inner = Arc::clone(self);
         begin(async move { inner.send_alone(pipeline).await });
+    }
+
+    /// Moves units to a segment, and back again if that holds as much as it can. Until it does so no more,
+    /// nobody is let in.
+    fn move_behind(self: &Arc<Self>, pipeline: Pipeline, again: Pipeline) {
+        let inner = Arc::clone(self);
+        begin(async move {
+            let call = Call::once().within(inner.deadline);
+            let answers = inner.store.pipeline::<Vec<Value>>(&pipeline, call).await;
+            if let Ok(answers) = answers
+                && let Some(Value::Array(counted)) = answers.first()
+                && matches!(counted[..], [Value::Nil])
+            {
+                inner.send_alone(again).await;
+            }
+        });
     }
 
     async fn send_alone(&self, pipeline: Pipeline) {
