@@ -132,25 +132,31 @@ async fn keys_that_come_back_together_are_repaired_together() {
 
 #[tokio::test]
 async fn a_key_that_came_back_expires_though_the_answer_is_lost() {
-    let server = RedisServer::start();
-    let between = Between::start(&server).await;
-    let store = RedisRateLimits::new(between.store());
-    let store = store.deadline(Duration::from_millis(300)).unwrap();
-    let hits = [Hit::new(b"key", Quota::per_hour(1_000), 1)];
-    for _ in 0..2 {
-        assert!(hit(&store, &hits).await);
+    for charged in [false, true] {
+        let server = RedisServer::start();
+        let between = Between::start(&server).await;
+        let store = RedisRateLimits::new(between.store());
+        let store = store.deadline(Duration::from_millis(300)).unwrap();
+        let hits = [Hit::new(b"key", Quota::per_hour(1_000), 1)];
+        for _ in 0..2 {
+            assert!(hit(&store, &hits).await);
+        }
+        server.command(&["FLUSHALL"]);
+        between.slow.store(NEVER, Ordering::SeqCst);
+        if charged {
+            assert!(now(store.charge(&hits, after(0))).await.is_err());
+        } else {
+            assert!(now(store.hit(&hits, after(0))).await.is_err());
+        }
+        assert_eq!(server.command(&["DBSIZE"]).number(), 1);
+        crate::redis::servers::eventually_async("it expires", async || {
+            let keys = server.keys();
+            let mut keys = keys.iter().filter(|key| key.contains("key"));
+            keys.all(|key| server.command(&["PTTL", key]).number() > 0)
+                .then_some(())
+        })
+        .await;
     }
-    server.command(&["FLUSHALL"]);
-    between.slow.store(NEVER, Ordering::SeqCst);
-    assert!(now(store.hit(&hits, after(0))).await.is_err());
-    assert_eq!(server.command(&["DBSIZE"]).number(), 1);
-    crate::redis::servers::eventually_async("it expires", async || {
-        let keys = server.keys();
-        let mut keys = keys.iter().filter(|key| key.contains("key"));
-        keys.all(|key| server.command(&["PTTL", key]).number() > 0)
-            .then_some(())
-    })
-    .await;
 }
 
 #[tokio::test]

@@ -164,7 +164,9 @@ impl Inner {
                     Some(counted)
                 }
                 Err(failed) => {
-                    self.forget(limit, asking, now);
+                    if let Asking::Window(placed) = asking {
+                        self.forget(limit, placed, now);
+                    }
                     error = Some(failed);
                     None
                 }
@@ -271,13 +273,11 @@ impl Inner {
 
     /// It is not known whether anything was counted. If the key had been deleted meanwhile, it may be new, and
     /// nobody has read that.
-    fn forget(self: &Arc<Self>, limit: &Limit, asking: &Asking, now: Now) {
-        if let Asking::Window(placed) = asking {
-            self.expiring.forget(limit.id, placed.part());
-            let mut behind = Pipeline::new();
-            placed.let_expire(limit, now, &mut behind);
-            self.send_behind(behind);
-        }
+    pub(super) fn forget(self: &Arc<Self>, limit: &Limit, placed: &Placed, now: Now) {
+        self.expiring.forget(limit.id, placed.part());
+        let mut behind = Pipeline::new();
+        placed.let_expire(limit, now, &mut behind);
+        self.send_behind(behind);
     }
 }
 

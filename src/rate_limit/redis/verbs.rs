@@ -146,7 +146,7 @@ impl Inner {
 
     /// Counts as far as there is room.
     pub(super) async fn charge(
-        &self,
+        self: &Arc<Self>,
         limit: &Limit,
         units: u32,
         now: Now,
@@ -156,7 +156,14 @@ impl Inner {
         if limit.is_window() {
             let units = units.min(quota.limit());
             let placed = Placed::new(limit, &times, units, &self.expiring, None);
-            let mut counted = self.exchange_window(limit, &placed, now, &times).await?;
+            let counted = self.exchange_window(limit, &placed, now, &times).await;
+            let mut counted = match counted {
+                Ok(counted) => counted,
+                Err(error) => {
+                    self.forget(limit, &placed, now);
+                    return Err(error);
+                }
+            };
             let fits = counted.taken.min(counted.seen.room(quota, &times));
             let mut behind = Pipeline::new();
             if counted.taken > fits {
