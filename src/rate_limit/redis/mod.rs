@@ -199,8 +199,11 @@ impl RedisRateLimits {
 
     /// Replaces how long a decision may take, connecting included. The default is 50 ms.
     ///
-    /// Give all processes that share limits the same: after so long nobody counts any more in a segment that is
-    /// over. Segments that are no longer than 200 ms and twice the deadline are always read anew.
+    /// It is also how late others are expected to count at most, so all processes that share a limit need the
+    /// same: beside one with a shorter deadline, one with a longer may let in more than the limit when Redis
+    /// is slow.
+    ///
+    /// Segments that are no longer than 200 ms and twice the deadline are read anew each time.
     ///
     /// # Errors
     ///
