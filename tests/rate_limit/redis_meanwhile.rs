@@ -214,3 +214,19 @@ async fn what_finds_no_place_in_its_new_segment_stays_in_the_old_one() {
     })
     .await;
 }
+
+#[tokio::test]
+async fn what_is_given_back_at_once_is_there_again_though_the_time_is_uncertain() {
+    let server = RedisServer::start();
+    let between = Between::start(&server).await;
+    between.slow.store(60, Ordering::SeqCst);
+    let store = patient(between.store());
+    let quota = Quota::per_hour(1).exact();
+    assert!(hit(&store, &[Hit::new(b"warm", quota, 1)]).await);
+    between.slow.store(0, Ordering::SeqCst);
+    let hits = [Hit::new(b"key", quota, 1)];
+    for _ in 0..10 {
+        assert!(hit(&store, &hits).await, "it was not given back");
+        now(store.refund(&hits, after(0), after(0))).await.unwrap();
+    }
+}

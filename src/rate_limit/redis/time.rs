@@ -115,7 +115,8 @@ impl Now {
         let to = counted
             .saturating_add(self.error)
             .saturating_add(nanos(took));
-        (from, to.min(self.time))
+        // It may lie ahead of what the time is now: it was counted at the latest that it could be.
+        (from, to)
     }
 
     /// Whether it is as a caller says.
@@ -350,5 +351,15 @@ mod tests {
         assert!(times.early < 110 * SECOND && 110 * SECOND < times.late);
         let long = Now::of(&sample, at + Duration::from_secs(6_000));
         assert_eq!(long.error, MOST_UNCERTAIN);
+    }
+
+    #[test]
+    fn what_was_counted_just_now_may_lie_as_far_ahead_as_is_uncertain() {
+        let at = Instant::now();
+        let sample = Sample::new(50 * SECOND, at, at + Duration::from_micros(200));
+        let now = Now::of(&sample, at + Duration::from_micros(200));
+        let late = now.times(&Quota::per_second(10)).late;
+        let (from, to) = now.ago(0, Duration::from_millis(50));
+        assert!(from < now.time && to >= late);
     }
 }
