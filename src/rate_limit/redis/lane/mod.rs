@@ -4,7 +4,7 @@
 mod tests;
 
 use std::{
-    collections::HashMap,
+    collections::{HashMap, VecDeque},
     hash::{BuildHasherDefault, Hasher},
     mem,
     time::{Duration, Instant},
@@ -22,13 +22,18 @@ const MOST: usize = 256;
 /// So many groups are worth a trip of their own while others are answered.
 const ENOUGH: usize = 16;
 
+/// The memory for the places of so many groups is kept while nobody waits.
+const SPARE: usize = 1_024;
+
 /// Who is on the way and who waits, in the order in which they came.
 #[derive(Default)]
 pub(super) struct Lane {
     away: Vec<Away>,
-    waiting: Vec<Together>,
-    /// Where a group waits.
+    waiting: VecDeque<Together>,
+    /// Where a group waits, counted from where the first one once did.
     places: HashMap<(u64, u64), usize, Mixed>,
+    /// How many groups before those who wait have left since.
+    left: usize,
     /// How many callers wait.
     callers: usize,
     /// When somebody last went.
@@ -69,12 +74,12 @@ impl Lane {
     /// Lets one caller wait with those of his group.
     pub(super) fn wait(&mut self, id: Identity, group: impl FnOnce() -> Group, caller: Caller) {
         self.callers += 1;
-        let waiting = &mut self.waiting;
+        let (waiting, left) = (&mut self.waiting, self.left);
         let place = self.places.entry((id.first, id.second)).or_insert_with(|| {
-            waiting.push(Together::new(group()));
-            waiting.len() - 1
+            waiting.push_back(Together::new(group()));
+            left + waiting.len() - 1
         });
-        if let Some(together) = waiting.get_mut(*place) {
+        if let Some(together) = waiting.get_mut(place.wrapping_sub(left)) {
             together.callers.push(caller);
         }
     }
@@ -212,16 +217,23 @@ impl Lane {
 
     /// The first groups of those who wait, without those callers who went away.
     fn take(&mut self, most: usize) -> Vec<Together> {
-        let mut next = if self.waiting.len() <= most {
-            self.callers = 0;
+        let mut next: Vec<_> = if self.waiting.len() <= most {
+            (self.callers, self.left) = (0, 0);
             self.places.clear();
-            mem::take(&mut self.waiting)
+            self.places.shrink_to(SPARE);
+            mem::take(&mut self.waiting).into()
         } else {
-            let rest = self.waiting.split_off(most);
-            let next = mem::replace(&mut self.waiting, rest);
-            self.find_places();
-            next
+            // The others keep their places, however many they are.
+            self.waiting.drain(..most).collect()
         };
+        if !self.waiting.is_empty() {
+            self.left += next.len();
+            for together in &next {
+                let id = together.group.id;
+                self.places.remove(&(id.first, id.second));
+                self.callers -= together.callers.len();
+            }
+        }
         for together in &mut next {
             together.callers.retain(|caller| !caller.answer.is_closed());
         }
@@ -230,6 +242,7 @@ impl Lane {
     }
 
     fn find_places(&mut self) {
+        self.left = 0;
         self.callers = self
             .waiting
             .iter()

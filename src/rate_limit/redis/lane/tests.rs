@@ -228,3 +228,35 @@ proptest! {
         }
     }
 }
+
+#[test]
+fn of_very_many_each_leaves_once_and_who_comes_later_finds_his_group() {
+    const KEYS: u64 = 40_000;
+    let mut street = Street::new();
+    assert_eq!(street.come(0, 1), 1);
+    for key in 0..KEYS {
+        street.come(key, 1);
+    }
+    let mut left = 0;
+    // Once some have left, the rest come a second time, and then the first: as one more group each.
+    let ticket = street.away[0].0;
+    let gone = street.lane.go_on(ticket, street.now, 1);
+    left += gone.len();
+    for key in (gone.len() as u64..KEYS).chain(0..gone.len() as u64) {
+        street.come(key, 1);
+    }
+    drop(gone);
+    loop {
+        let gone = street.lane.go_on(ticket, street.now, 1);
+        if gone.is_empty() {
+            break;
+        }
+        for together in &gone {
+            let first = left < KEYS as usize;
+            assert_eq!(together.callers.len(), if first { 2 } else { 1 });
+            left += 1;
+        }
+    }
+    assert_eq!(left, KEYS as usize + MOST);
+    assert!(street.lane.is_empty() && street.lane.callers == 0 && street.lane.places.is_empty());
+}
