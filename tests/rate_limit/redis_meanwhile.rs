@@ -42,11 +42,8 @@ async fn what_is_about_to_be_given_back_refuses_nobody_for_longer() {
         // While the first is on its way, the others wait and go together: the user has no room, and what was
         // counted of the tenant is given back.
         let first = [Hit::new(b"first", users, 1)];
-        let (_, refused, beside) = join!(
-            hit(&store, &first),
-            hit(&store, &both),
-            hit(&store, &one)
-        );
+        let (_, refused, beside) =
+            join!(hit(&store, &first), hit(&store, &both), hit(&store, &one));
         assert!(!refused);
         // Whatever became of the one beside it, there is room for one in all, as soon as it is given back.
         let mut passed = u32::from(beside);
@@ -183,8 +180,7 @@ async fn what_finds_no_place_in_its_new_segment_stays_in_the_old_one() {
     .await;
     between.slow.store(400, Ordering::SeqCst);
     let asked = store.clone();
-    let asking =
-        tokio::spawn(async move { hit(&asked, &[Hit::new(b"key", quota, 1_000)]).await });
+    let asking = tokio::spawn(async move { hit(&asked, &[Hit::new(b"key", quota, 1_000)]).await });
     let key = crate::redis::servers::eventually_async("it is counted", async || {
         let keys = server.keys();
         keys.into_iter().find(|key| key.contains("{key}"))
@@ -196,7 +192,9 @@ async fn what_finds_no_place_in_its_new_segment_stays_in_the_old_one() {
         command.extend(&arguments[1..]);
         server.command(&command).list()[0].number()
     };
-    let at = (0..CELLS).find(|cell| bitfield(&["GET"], *cell) > 0).unwrap();
+    let at = (0..CELLS)
+        .find(|cell| bitfield(&["GET"], *cell) > 0)
+        .unwrap();
     // As full as can be, of units that others will give back.
     for cell in at + 1..CELLS {
         bitfield(&["SET", "65535"], cell);

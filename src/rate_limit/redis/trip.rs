@@ -9,7 +9,7 @@ use redis::Pipeline;
 use tokio::task::JoinHandle;
 
 use super::{
-    Inner,
+    Inner, breaker,
     commands::{corrupt, expire_all},
     decide::Deciding,
     group::{Few, Limit},
@@ -65,8 +65,7 @@ impl Inner {
             Ok(answers) => answers,
             Err(error) => requests.iter().map(|_| Err(error.clone())).collect(),
         };
-        let failed = answers.iter().find_map(|answer| answer.as_ref().err());
-        let heard = failed.map_or(Ok(()), |error| Err(error.clone()));
+        let heard = breaker::heard_of(&answers);
         asking.heard(&heard);
         if heard.is_err() {
             // Each of them has failed.

@@ -194,6 +194,18 @@ impl Breaker {
     }
 }
 
+/// What was heard by those who asked together: an answer if anybody has one, and a value that cannot be right
+/// only if there is nothing else.
+pub(super) fn heard_of<T>(answers: &[Result<T, StoreError>]) -> Result<(), StoreError> {
+    let errors = || answers.iter().filter_map(|answer| answer.as_ref().err());
+    if answers.iter().any(Result::is_ok) {
+        return Ok(());
+    }
+    let telling = errors().find(|error| error.kind() != StoreErrorKind::Corrupt);
+    let first = telling.or_else(|| errors().next());
+    first.map_or(Ok(()), |error| Err(error.clone()))
+}
+
 impl Asking<'_> {
     /// What was heard.
     pub(super) fn heard<T>(self, answer: &Result<T, StoreError>) {

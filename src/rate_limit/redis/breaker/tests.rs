@@ -318,3 +318,20 @@ fn many_at_once_leave_it_in_order() {
     assert_eq!(breaker.0.edges().out, 0);
     assert!(breaker.ask_now(0).is_ok() && breaker.ask_now(1).is_ok());
 }
+
+#[test]
+fn one_keys_fault_hides_nothing_of_what_else_was_heard() {
+    use StoreErrorKind::{Corrupt, Timeout};
+    let heard = |answers: &[Option<StoreErrorKind>]| {
+        let answers = answers.iter().map(|kind| match kind {
+            None => Ok(()),
+            Some(kind) => Err(StoreError::new(*kind)),
+        });
+        let answers: Vec<_> = answers.collect();
+        heard_of(&answers).map_err(|error| error.kind())
+    };
+    assert_eq!(heard(&[Some(Corrupt), None]), Ok(()));
+    assert_eq!(heard(&[Some(Corrupt), Some(Timeout)]), Err(Timeout));
+    assert_eq!(heard(&[Some(Corrupt), Some(Corrupt)]), Err(Corrupt));
+    assert_eq!(heard(&[None]), Ok(()));
+}
