@@ -54,6 +54,32 @@ async fn what_is_about_to_be_given_back_refuses_nobody_for_longer() {
     }
 }
 
+#[tokio::test]
+async fn who_is_refused_for_himself_costs_nothing_whoever_else_is() {
+    let server = RedisServer::start();
+    let store = patient(RedisStore::new(&server.url()).unwrap()).by_the_callers_clock();
+    let [tenants, users] = [100, 1].map(Quota::per_hour);
+    let tenant = Hit::new(b"tenant", tenants, 1);
+    let groups = [b"one", b"two"].map(|user| [tenant, Hit::new(user, users, 1)]);
+    for group in &groups {
+        assert!(hit(&store, group).await);
+    }
+    for group in &groups {
+        assert!(!hit(&store, group).await);
+    }
+    let calls = || {
+        let stats = server.command(&["INFO", "commandstats"]);
+        stats.field("cmdstat_bitfield")
+    };
+    let before = calls();
+    for _ in 0..10 {
+        for group in &groups {
+            assert!(!hit(&store, group).await);
+        }
+    }
+    assert_eq!(calls(), before);
+}
+
 /// Stands between a client and a server, and is slow to answer, by so many milliseconds: or never does.
 struct Between {
     address: SocketAddr,

@@ -8,7 +8,7 @@ use tokio::{runtime::Handle, task::JoinHandle};
 use super::{
     Inner,
     decide::{Deciding, Seen},
-    denied::Known,
+    denied::{Change, Known},
     group::{Group, Limit},
     kept::Reading,
     time::Now,
@@ -27,7 +27,7 @@ impl Inner {
         deciding: &Deciding<'_>,
         asking: &[Asking],
         counted: &[Option<Counted>],
-        changes: &mut [u32],
+        changes: &mut [Change],
         (now, took): (Now, Duration),
     ) {
         let limits = deciding.group.limits.iter().zip(asking).zip(counted);
@@ -40,8 +40,8 @@ impl Inner {
             // in, they would know better.
             let over = matches!(deciding.seen.get(at), Some(Seen::Window(view)) if view.room(&limit.quota) < back);
             if back > 0 && !over {
-                self.denied.changed(limit.id);
-                changes[at] = changes[at].wrapping_add(1);
+                self.denied.given_back(limit.id);
+                changes[at].back = changes[at].back.wrapping_add(1);
             }
             match asking {
                 Asking::State(_) => {
@@ -133,7 +133,7 @@ impl Inner {
     pub(super) fn note(
         &self,
         deciding: Deciding<'_>,
-        changes: &[u32],
+        changes: &[Change],
         decisions: &[Decisions],
         now: Now,
     ) {
@@ -162,7 +162,12 @@ impl Inner {
             let known = seen.into_iter().enumerate().map(|(at, seen)| Known {
                 seen,
                 id: group.limits[at].id,
-                change: changes[at].wrapping_add(u32::from(admitted[at] > 0)),
+                change: Change {
+                    counted: changes[at]
+                        .counted
+                        .wrapping_add(u32::from(admitted[at] > 0)),
+                    ..changes[at]
+                },
             });
             self.denied
                 .remember(group, known.collect(), &self.time, now);

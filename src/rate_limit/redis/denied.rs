@@ -27,6 +27,7 @@ pub(super) struct Denied(Arc<Table>);
 struct Table {
     places: Box<[Mutex<[Option<Entry>; WAYS]>]>,
     changes: Box<[AtomicU32]>,
+    backs: Box<[AtomicU32]>,
     /// Whether anything was ever remembered, so that nothing is looked up before.
     remembered: AtomicBool,
 }
@@ -44,7 +45,15 @@ pub(super) struct Known {
     pub(super) seen: Seen,
     pub(super) id: Identity,
     /// The changes there were before.
-    pub(super) change: u32,
+    pub(super) change: Change,
+}
+
+/// How often the counts of a limit have been changed.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub(super) struct Change {
+    pub(super) counted: u32,
+    /// Units were given back beside which it may have seemed full: that matters where it is what refuses.
+    pub(super) back: u32,
 }
 
 impl Default for Denied {
@@ -52,6 +61,7 @@ impl Default for Denied {
         Self(Arc::new(Table {
             places: (0..PLACES).map(|_| Mutex::default()).collect(),
             changes: (0..CHANGES).map(|_| AtomicU32::new(0)).collect(),
+            backs: (0..CHANGES).map(|_| AtomicU32::new(0)).collect(),
             remembered: AtomicBool::new(false),
         }))
     }
@@ -64,18 +74,27 @@ impl Denied {
     }
 
     /// How often the counts of a limit have been changed by this process.
-    pub(super) fn change(&self, id: Identity) -> u32 {
-        self.at(id).load(Ordering::Acquire)
+    pub(super) fn change(&self, id: Identity) -> Change {
+        let at = Self::at(id);
+        Change {
+            counted: self.0.changes[at].load(Ordering::Acquire),
+            back: self.0.backs[at].load(Ordering::Acquire),
+        }
     }
 
     /// This process changes the counts of a limit.
     pub(super) fn changed(&self, id: Identity) {
-        self.at(id).fetch_add(1, Ordering::AcqRel);
+        self.0.changes[Self::at(id)].fetch_add(1, Ordering::AcqRel);
+    }
+
+    /// This process gives units back that there was room for.
+    pub(super) fn given_back(&self, id: Identity) {
+        self.0.backs[Self::at(id)].fetch_add(1, Ordering::AcqRel);
     }
 
     #[allow(clippy::cast_possible_truncation, reason = "any bits do")]
-    fn at(&self, id: Identity) -> &AtomicU32 {
-        &self.0.changes[id.spread() as usize % CHANGES]
+    fn at(id: Identity) -> usize {
+        id.spread() as usize % CHANGES
     }
 
     #[allow(clippy::cast_possible_truncation, reason = "any bits do")]
@@ -137,13 +156,21 @@ impl Denied {
                 // A time before that is one of a clock that was set.
                 (entry.from..entry.until).contains(&times.early)
                     && known.seen.is_in_force(&times)
-                    && self.change(known.id) == known.change
+                    && self.change(known.id).counted == known.change.counted
             });
         if !holds {
             *way = None;
             return None;
         }
-        decide::refused(&mut entry.limits, hits, time, now)
+        let refused = decide::refused(&mut entry.limits, hits, time, now)?;
+        let doubtful = refused.iter().zip(&entry.limits).any(|(decision, known)| {
+            !decision.allowed && self.change(known.id).back != known.change.back
+        });
+        if doubtful {
+            *way = None;
+            return None;
+        }
+        Some(refused)
     }
 }
 

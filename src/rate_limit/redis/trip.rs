@@ -12,6 +12,7 @@ use super::{
     Inner, breaker,
     commands::{corrupt, expire_all},
     decide::Deciding,
+    denied::Change,
     group::{Few, Limit},
     kept::Reading,
     time::{Now, Times, nanos},
@@ -35,7 +36,7 @@ pub(super) struct Asked<'g> {
     pub(super) together: &'g Together,
     pub(super) times: Few<Times>,
     /// The changes of its limits before.
-    changes: Few<u32>,
+    changes: Few<Change>,
     pub(super) asking: Few<Asking>,
 }
 
