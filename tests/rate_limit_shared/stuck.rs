@@ -213,3 +213,25 @@ fn nobody_waits_for_ever_behind_a_runtime_that_stands_idle() {
     });
     drop(still);
 }
+
+#[test]
+fn who_goes_away_outside_of_any_runtime_fails_nobody_else() {
+    let server = RedisServer::start();
+    let limits = limits(&server).deadline(DEADLINE * 20).unwrap();
+    let runtime = Runtime::new().unwrap();
+    runtime.block_on(ask(&limits, "warm", QUOTA)).unwrap();
+    server.pause();
+    let (first, waits) = {
+        let _entered = runtime.enter();
+        let mut first = [ask(&limits, "one", QUOTA), ask(&limits, "two", QUOTA)];
+        for one in &mut first {
+            begin(one);
+        }
+        let mut waits = ask(&limits, "waits", QUOTA);
+        begin(&mut waits);
+        (first, waits)
+    };
+    drop(first);
+    server.resume();
+    assert!(runtime.block_on(waits).unwrap().allowed());
+}

@@ -22,6 +22,8 @@ pub(super) struct OnTheWay {
     pub(super) inner: Arc<Inner>,
     pub(super) lane: LaneOf,
     pub(super) ticket: u64,
+    /// Where he set out: he may be dropped where there is no runtime, and others wait in this one.
+    pub(super) runtime: Option<Handle>,
 }
 
 /// Who asked, and what each was answered.
@@ -44,7 +46,8 @@ impl OnTheWay {
     /// Goes with those who wait, in the background.
     pub(super) fn begin(self, waiting: Vec<Together>) {
         // Outside of a runtime nobody waits any more: their senders are dropped with them.
-        if let Ok(runtime) = Handle::try_current() {
+        let here = Handle::try_current().ok();
+        if let Some(runtime) = here.or_else(|| self.runtime.clone()) {
             runtime.spawn(self.drive(waiting));
         } else {
             self.inner.coalescer.give_up(self.lane);
@@ -86,6 +89,7 @@ impl OnTheWay {
             inner: Arc::clone(&self.inner),
             lane: self.lane,
             ticket,
+            runtime: self.runtime.clone(),
         }
     }
 

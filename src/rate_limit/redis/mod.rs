@@ -286,6 +286,7 @@ impl RateLimitStore for RedisRateLimits {
             inner: Arc::clone(inner),
             lane,
             ticket,
+            runtime: Handle::try_current().ok(),
         };
         let waits = match joined {
             Joined::First(ticket) => {
