@@ -98,6 +98,8 @@ use std::{
     time::{Duration, SystemTime},
 };
 
+use tokio::runtime::Handle;
+
 use self::{
     breaker::Breaker,
     coalesce::{Coalescer, Joined, LaneOf},
