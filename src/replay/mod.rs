@@ -5,7 +5,8 @@
 //! released if not ([`claim`](ReplayStore::claim): a webhook's delivery, which its sender repeats until it
 //! was answered well).
 //!
-//! 1. Of any number of callers at the same time, in any number of processes, one gets the value.
+//! 1. Of any number of callers at the same time, in any number of processes
+//!    that share the store, one gets the value.
 //! 2. A claim belongs to the [`ClaimToken`] that made it: a release that comes late, after the claim has run
 //!    out and somebody else has made one, releases nothing.
 //! 3. A claim runs out after its lease, so a process that dies while it holds one blocks nobody for longer.

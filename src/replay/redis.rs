@@ -1,7 +1,10 @@
 //! [`ReplayStore`] for [`RedisStore`]: one key a value, one script a verb.
 //!
-//! A key holds `p` and the token of whoever holds the claim, or `u` and the token of whoever used the value.
-//! Times are the server's. Each verb may be sent twice: the second finds its own token and answers alike.
+//! A key holds one letter and a token: `p` (pending) of whoever holds the claim, `u` of whoever used the value,
+//! `l` of whoever used it after his claim was lost. The scripts compare the whole of it. Times are the server's.
+//!
+//! Each verb may be sent twice, as a reply may be lost: the second finds its own token and answers alike. Only a
+//! release that is sent twice answers that there was nothing to give back.
 
 use std::{
     sync::LazyLock,
@@ -25,11 +28,12 @@ static CONSUME: LazyLock<Script> = LazyLock::new(|| {
     )
 });
 
+// 0: claimed; 1: held by another; 2: used.
 static CLAIM: LazyLock<Script> = LazyLock::new(|| {
     Script::new(
         "local held = redis.call('GET', KEYS[1])
         if held and held ~= 'p' .. ARGV[1] then
-            return string.sub(held, 1, 1) == 'u' and 2 or 1
+            return string.sub(held, 1, 1) == 'p' and 1 or 2
         end
         redis.call('SET', KEYS[1], 'p' .. ARGV[1], 'PX', ARGV[2])
         return 0",
@@ -40,12 +44,12 @@ static COMMIT: LazyLock<Script> = LazyLock::new(|| {
     Script::new(
         "local held = redis.call('GET', KEYS[1])
         local ours = held == 'p' .. ARGV[1] or held == 'u' .. ARGV[1]
-        if held and string.sub(held, 1, 1) == 'u' then
+        if held and string.sub(held, 1, 1) ~= 'p' then
             if redis.call('PTTL', KEYS[1]) < tonumber(ARGV[2]) then
                 redis.call('PEXPIRE', KEYS[1], ARGV[2])
             end
         else
-            redis.call('SET', KEYS[1], 'u' .. ARGV[1], 'PX', ARGV[2])
+            redis.call('SET', KEYS[1], (ours and 'u' or 'l') .. ARGV[1], 'PX', ARGV[2])
         end
         return ours and 1 or 0",
     )

@@ -1,7 +1,7 @@
-//! [`Slots`]: the entries of a table side by side in the order in which they came, and where each is.
+//! [`Slots`]: entries in slots that never move, and an index that finds them by their keys.
 //!
-//! What is asked for is what came lately. So entries lie where the last ones lie, and what is looked through to find
-//! one is as small as can be: four bytes an entry, of which one tells most others apart.
+//! What is asked for is mostly what came lately, so new entries lie beside one another. The index has four bytes an
+//! entry: eight bits of the key, which tell most others apart, and the number of the slot.
 
 /// What stands for a key: two SipHashes under keys of this process, so that an entry has one size whatever
 /// clients send. Two keys that met would be refused, not let through. One half chooses the shard, the other the

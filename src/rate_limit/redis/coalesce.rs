@@ -4,9 +4,9 @@
 //! back, and those who wait go together in one pipeline; of those under the same limits the costs are summed
 //! up, and what there is room for is shared out in the order in which they came. Nobody waits for a timer.
 //!
-//! All go in one lane, in which a few may be on their way at a time, one after the other: whoever comes when
+//! All go in one lane, in which [`AT_ONCE`] may be on their way at a time, one after the other: whoever comes when
 //! the last one has been away for a while goes with those who wait. Where many wait when somebody is back,
-//! half of them go before the others hear their answers, so that Redis has something to do while the next are
+//! so many go that half of all are on their way before those who are back hear their answers, so that Redis has something to do while the next are
 //! gathered. On a Cluster, and for logs and paces, each group of limits has a lane of its own in which one is
 //! on its way at a time: another's server may be away. Nobody waits in a circle, as nobody who is on his way
 //! waits for anybody.
@@ -33,7 +33,8 @@ use super::{
 };
 use crate::rate_limit::identity::Identity;
 
-/// How many are on their way at a time in the lane of all.
+/// How many are on their way at a time in the lane of all: one in Redis while the other's answers are heard. A
+/// [`Lane`] splits those who wait into halves for that.
 const AT_ONCE: u32 = 2;
 
 /// The ticket of those who go alone, and whom nobody waits for.

@@ -58,11 +58,11 @@ impl Seen {
         self.look(quota, 0, times).remaining
     }
 
-    /// Whether it is what it is: in a window, units of others may be about to be given back.
+    /// Whether nothing that it counts is about to be given back, so that it may be remembered.
     pub(super) fn is_settled(&self, quota: &Quota) -> bool {
         match self {
             Self::Window(view) => !view.full && !view.is_over(quota),
-            // Long ones are not worth their memory.
+            // 64 times are half a kilobyte. Longer ones are not worth their memory.
             Self::Log(_) => quota.limit() <= 64,
             Self::Pace(_) | Self::Blocked(_) => true,
         }

@@ -109,7 +109,9 @@ impl OnTheWay {
 impl Inner {
     /// Who could hardly be answered in time is no longer waited for, and others' time is not cut by his.
     fn send_late_away(&self, waiting: &mut Vec<Together>) {
-        let (now, patience) = (Instant::now(), self.deadline - self.deadline / 4);
+        let now = Instant::now();
+        // The last quarter is left for the trip itself.
+        let patience = self.deadline - self.deadline / 4;
         for together in &mut *waiting {
             let late = together.send_away(now, patience);
             if late > 0 {

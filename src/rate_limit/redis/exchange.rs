@@ -80,7 +80,8 @@ impl Inner {
         trip.iter().copied().zip(answers).collect()
     }
 
-    /// Sends what all groups ask, and reads what was counted of the limits of each.
+    /// Sends what all groups ask, and reads what was counted of the limits of each. All limits are windows, as
+    /// answers are dealt out by their number: only groups of windows share a lane.
     pub(super) async fn exchange_all(
         &self,
         asked: &[Asked<'_>],
@@ -96,6 +97,10 @@ impl Inner {
             })
         });
         let windows: Vec<Window<'_>> = windows.collect();
+        debug_assert_eq!(
+            windows.len(),
+            asked.iter().map(|asked| asked.asking.len()).sum::<usize>()
+        );
         let answers = self.one_pipeline(&windows, now, call).await;
         let mut answers = answers.into_iter();
         let of = |asked: &Asked<'_>| answers.by_ref().take(asked.asking.len()).collect();

@@ -6,15 +6,17 @@
 //! bytes each; the next key follows when they are over, so that no count is ever written twice. A decision is
 //! two native commands without a script: an increment of the newest count, and a read of the whole key, of
 //! the one before it if the view reaches into it, and of the block. The increment's reply says how many came
-//! before, so callers at the same time have their places; what finds no room is given back, behind the
-//! answer. Nobody waits for more than one trip, however many limits are decided together: but where a key
-//! was deleted behind this process' back, for the command that lets it expire again.
+//! before, so callers at the same time have their places; what finds no room is given back, which is sent before
+//! the answer and waited for by nobody. A decision is one trip, however many limits are decided together, after
+//! at most one that it waits for. There is a second one where the server's time is not known yet, or where a key
+//! was deleted behind this process' back, which then is to expire again.
 //!
 //! Segments that are over change no more, so where a key was read within the last second the increment is all
 //! that is sent, with the count after it where others may count ahead already ([`kept`] says when). What another
-//! process gives back, resets or blocks is seen a second later at the latest, and what it lets in at once.
+//! process lets in is seen at once. What it gives back, resets or blocks is seen a second later at the latest, and
+//! under a limit that is known to be refused when a segment leaves the view.
 //!
-//! Decisions about many keys travel together, two trips at a time, one of which is on its way while the answers
+//! Decisions about many keys travel together, a few trips at a time, one of which is on its way while the answers
 //! of the other are heard; those under the same limits go as one ([`coalesce`]).
 //!
 //! What waits to be given back is counted for that moment. With costs over 1, a small request can so be
@@ -27,7 +29,8 @@
 //! # What time it is
 //!
 //! No clock of this machine is gone by but the monotonic one. The server says its time once a second; each
-//! answer bounds it from both sides, and the bounds are widened by the drift of the clocks ([`time`]). What is
+//! answer bounds it from both sides, and the bounds are widened by the drift of the clocks; an uncertainty over 100 ms is taken for
+//! 100 ms ([`time`]). What is
 //! counted is counted at the *latest* time that it may be, and what is read is looked at from the *earliest*:
 //! so for any two requests of a window's length or less apart, by the server's clock, whichever came second
 //! to Redis saw the first, wherever they came from and however wrong each process is within its bounds. An
@@ -50,10 +53,10 @@
 //!
 //! | keys, requests at once | Redis' time for a decision | decisions a second |
 //! |---|---|---|
-//! | 10,000, 64 | 0.56 | 0.8 |
-//! | 10,000, 256 | 0.52 | 1.0 |
-//! | 1, 64 | 0.12 | 2.7 |
-//! | 1, 256 | 0.04 | 6.6 |
+//! | 10,000, 64 | 0.36 | 1.9 |
+//! | 10,000, 256 | 0.35 | 2.0 |
+//! | 1, 64 | 0.12 | 2.6 |
+//! | 1, 256 | 0.035 | 6.6 |
 //!
 //! Under one key a trip is what costs: with 64 requests it takes as long as about 25 scripts, however many are
 //! summed up in it. One request alone takes 1.1 of a bare pair of commands, and one that is known to be refused
@@ -66,7 +69,7 @@
 //! | 60 | 344 | 600 |
 //!
 //! The default is 16 segments, which serve 94 % of the limit under sustained demand. 32 serve 97 %, and 60 serve
-//! 98 %, for up to a fifth more of Redis' time a decision.
+//! 98 %: up to a tenth and up to a third more of Redis' time a decision.
 //!
 //! Each process holds some megabytes of its own at most: which 65,536 keys have an expiry, at most 32,768 keys as
 //! they were read, and at most 16,384 groups of limits that are being refused, until a segment leaves the view.
@@ -153,7 +156,7 @@ const DEADLINE: Duration = Duration::from_millis(50);
 /// - Keys are named after what is counted by: as it is, or after a `~` in base64url, or if it is longer than 200
 ///   bytes after a `=` by its SHA-256. Where that is a secret (an API key in a
 ///   [header](super::RateLimitKey::header)), count by what it stands for instead.
-/// - Every key expires, a minute after its counts can matter to anybody: also one that was deleted and comes
+/// - Every key expires, a minute after its counts can matter to anybody (a block, a second after it is over): also one that was deleted and comes
 ///   back, and one whose caller has gone away.
 /// - All quotas under one key lie in one slot of a Cluster. Limits under different keys are decided together
 ///   all the same, in one round trip to each server: what one counted is given back if another refuses.
@@ -205,7 +208,7 @@ impl RedisRateLimits {
     /// same: beside one with a shorter deadline, one with a longer may let in more than the limit when Redis
     /// is slow.
     ///
-    /// Segments that are no longer than 200 ms and twice the deadline are read anew each time.
+    /// Segments that are shorter than 200 ms and twice the deadline together are read anew each time.
     ///
     /// # Errors
     ///

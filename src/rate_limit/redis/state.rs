@@ -27,7 +27,12 @@ const BELIEVED_AHEAD: u64 = 60_000_000_000;
 /// Clocks differ, and callers stand still.
 const SLACK: Duration = Duration::from_secs(60);
 
-/// The times of a log lie one after the other in eight bytes, a number is never more than 32 bits of one.
+/// A log is its times, the oldest first, in eight bytes each. A number of Lua holds 53 bits, so times are compared in
+/// halves.
+///
+/// To take: the state and the block; what is asked at, as text and in bytes, what has left, the latest that is
+/// believed, when to count, the limit, the expiry, and each cost. To give back: from when, to when, how many, the
+/// expiry.
 macro_rules! log {
     ($script:literal) => {
         concat!(
@@ -165,7 +170,7 @@ impl Inner {
         let (name, block) = (limit.name.as_str(), limit.block());
         let keys = [name, &block];
         let believed = quota.view_nanos().max(BELIEVED_AHEAD);
-        // No block is longer than the greatest time.
+        // At the greatest time no block is in force.
         let asked = if heeds_blocks { times.asked } else { u64::MAX };
         let asked = format!("{asked:020}");
         let mut answers: Vec<Value> = match quota.algorithm() {
@@ -183,7 +188,8 @@ impl Inner {
                 arguments.extend(costs.iter().map(|cost| cost.to_string().into_bytes()));
                 self.script(&LOG_TAKE, &keys, arguments, call).await?
             }
-            _ => {
+            Algorithm::SlidingWindow => return Err(corrupt()),
+            Algorithm::Gcra => {
                 let (limits, unit) = (u128::from(quota.limit()), u128::from(quota.window_nanos()));
                 let now = u128::from(times.asked) * limits;
                 // Whole nanoseconds ahead are believed.

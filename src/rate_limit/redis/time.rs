@@ -6,8 +6,8 @@
 //! answer that the one before cannot be reconciled with says that the server's clock was set, or that
 //! another server has taken over, and is believed at once.
 //!
-//! Nobody waits for another's question: whoever must know asks himself, and of who asks while nobody waits, it
-//! is expected to hear in a while. So it does not matter if he stands still, or goes away with his runtime.
+//! Nobody waits for another's question: whoever must know asks himself. A question in the background puts the next
+//! one off for a while; if it is lost with its runtime, somebody asks again then.
 
 use std::{
     collections::HashMap,
@@ -32,13 +32,14 @@ const FRESH: Duration = Duration::from_secs(1);
 /// The same, where the answer was slow.
 const UNCERTAIN: Duration = Duration::from_millis(100);
 
-/// An answer that came sooner is as good as they get, in nanoseconds.
+/// An answer that may be off by this at most is as good as they get, in nanoseconds: it took a millisecond.
 const GOOD: u64 = 500_000;
 
 /// After so long without an answer nothing is decided before there is one.
-const TRUSTED: Duration = Duration::from_secs(180);
+const CLOCK_TRUSTED: Duration = Duration::from_secs(180);
 
-/// More is not allowed for, in nanoseconds: a server that takes a fifth of a second to say what time it is, twice.
+/// More uncertainty is not allowed for, in nanoseconds: half of an answer that took 200 ms. A first one that is
+/// worse is asked for once more, then gone by.
 const MOST_UNCERTAIN: u64 = 100_000_000;
 
 /// How far ahead of one caller another may count, in nanoseconds: each is as uncertain of the time.
@@ -179,7 +180,7 @@ impl ServerTime {
         }
         let best = self.said.best()?;
         let at = Instant::now();
-        (at.saturating_duration_since(best.heard) < TRUSTED).then(|| Now::of(&best, at))
+        (at.saturating_duration_since(best.heard) < CLOCK_TRUSTED).then(|| Now::of(&best, at))
     }
 
     /// What a caller who names no time may go by; it is not heeded if the server's time is.

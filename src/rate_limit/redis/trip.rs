@@ -1,4 +1,4 @@
-//! One exchange about requests under the same limits.
+//! One exchange with Redis about groups of requests, and what each request is answered.
 
 use std::{
     sync::Arc,

@@ -18,6 +18,9 @@ use crate::{
     store::{Call, Expiry, Reply, StoreError, StoreErrorKind},
 };
 
+/// For rounding, and the way to Redis.
+const BLOCK_SLACK: Duration = Duration::from_secs(1);
+
 /// How often others may come between while a charge is fitted into a log or a pace.
 const ATTEMPTS: usize = 4;
 
@@ -222,7 +225,8 @@ impl Inner {
         // As many digits as any has, so that a script can compare them as texts.
         set.arg(limit.block()).arg(format!("{until:020}"));
         set.arg("PX");
-        set.arg(Expiry::after(span.saturating_add(Duration::from_secs(1))));
+        // What it holds says when it is over.
+        set.arg(Expiry::after(span.saturating_add(BLOCK_SLACK)));
         let _: String = self.store.command(&set, self.call()).await?;
         Ok(())
     }

@@ -26,8 +26,9 @@ use crate::{
 /// Up to this limit a count has two bytes: four times as much fits, for what waits to be given back.
 const SMALL: u32 = 0x3fff;
 
-/// The longest part: four views of 31 segments and the last cell, in four bytes each.
-static EMPTY: [u8; 516] = [0; 516];
+/// The longest part: two views of 61 segments or four of 31, and the last cell, in four bytes each.
+static EMPTY: [u8; LONGEST] = [0; LONGEST];
+const LONGEST: usize = (4 * 31 + 1) * 4;
 
 /// How the counts of a quota lie in its keys.
 #[derive(Clone, Copy, Debug)]
@@ -43,7 +44,7 @@ impl Shape {
         let view = u64::from(quota.segment_count()) + 1;
         Self {
             width: if quota.limit() <= SMALL { 2 } else { 4 },
-            // Long ones are read whole, too.
+            // A part is read whole, so of long views it holds two only.
             cells: view * if view < 32 { 4 } else { 2 },
         }
     }
@@ -51,7 +52,7 @@ impl Shape {
     /// The bytes of a key as it is made.
     fn bytes(self) -> usize {
         let cells = usize::try_from(self.cells).unwrap_or(0) + 1;
-        (cells * self.width).min(EMPTY.len())
+        (cells * self.width).min(LONGEST)
     }
 }
 

@@ -34,8 +34,8 @@ const FAILURES: u32 = 3;
 const FIRST_PAUSE: Duration = Duration::from_millis(10);
 const LONGEST_PAUSE: Duration = Duration::from_millis(100);
 
-/// Whoever asks during an outage has heard after so many deadlines: it asks what time it is, then about its
-/// keys, and repairs one that has come back.
+/// Whoever asks during an outage is taken for lost after so many deadlines. It asks what time it is, then about its
+/// keys, and repairs one that has come back. What takes longer, as a charge may, has a second one beside it.
 const DEADLINES: u32 = 4;
 
 /// So long after somebody could have asked about a part, nobody does.

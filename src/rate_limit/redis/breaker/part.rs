@@ -1,6 +1,6 @@
 //! The parts of a Cluster: its masters' slots mostly lie in a row, so parts are slots in a row, too.
 
-/// In each 256 slots: with three masters one in 64 lies on two of them.
+/// Of 256 slots each. Three masters have two borders, so two slices lie on two masters.
 const SLICES: usize = 64;
 
 /// One more for what lies in several.

@@ -9,7 +9,7 @@
 //! - Nobody can yet count ahead of the newest, or one segment ahead at most, which is read along.
 //! - This process has since given nothing back, reset nothing and blocked nothing of the limit.
 //!
-//! What another process gives back, resets or blocks is seen after [`TRUSTED`].
+//! What another process gives back, resets or blocks is seen after [`READING_TRUSTED`].
 
 #[cfg(test)]
 mod tests;
@@ -32,8 +32,9 @@ const WAYS: usize = 4;
 /// Changes are noticed in so many places: of two limits that share one, both are read once more.
 const CHANGES: usize = 4_096;
 
-/// So long a reading is gone by, in nanoseconds.
-pub(super) const TRUSTED: u64 = 1_000_000_000;
+/// So long a reading is gone by, in nanoseconds, and no longer than its segment. It bounds how late another process'
+/// refund, reset or block is seen.
+pub(super) const READING_TRUSTED: u64 = 1_000_000_000;
 
 #[derive(Clone)]
 pub(super) struct Kept(Arc<Table>);
@@ -133,7 +134,7 @@ impl Kept {
         let entry = ways.iter().find(|way| way.id == id)?;
         let holds = entry.span == span
             && entry.change == reading.change
-            && (entry.read..entry.read.saturating_add(TRUSTED)).contains(&now.time);
+            && (entry.read..entry.read.saturating_add(READING_TRUSTED)).contains(&now.time);
         holds.then(|| {
             let over = (span.place + 1).saturating_mul(quota.segment_nanos());
             let latest = times.late.saturating_add(AHEAD).saturating_add(way);

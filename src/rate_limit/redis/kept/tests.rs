@@ -257,8 +257,8 @@ fn what_was_read_is_gone_by_for_a_second_in_its_segment_until_a_change() {
     assert!(find(WAY, 0).is_none());
     kept.keep(id(), &reading(WAY, 0), view.kept(), WAY);
     assert!(!find(WAY, 0).unwrap().ahead);
-    assert!(find(WAY + TRUSTED - 1, 0).is_some());
-    assert!(find(WAY + TRUSTED, 0).is_none());
+    assert!(find(WAY + READING_TRUSTED - 1, 0).is_some());
+    assert!(find(WAY + READING_TRUSTED, 0).is_none());
     assert!(find(WAY - 1, 0).is_none());
     let last = 6_000 * MILLI - 1;
     kept.keep(id(), &reading(last, 0), view.kept(), WAY);
