@@ -69,10 +69,12 @@ impl ReplayStore for MemoryStore {
         self.replays(key, now, |entry, now| {
             let end = end(now, keep);
             let Some(entry) = entry else {
-                return (put(Fate::Used(*token), end), false);
+                return (put(Fate::Consumed, end), false);
             };
             match entry.fate {
-                Fate::Held(holder) => (put(Fate::Used(*token), end), holder == *token),
+                Fate::Held(holder) if holder == *token => (put(Fate::Used(*token), end), true),
+                // Used, though the claim was lost: said again if it is asked again.
+                Fate::Held(_) => (put(Fate::Consumed, end), false),
                 // Never remembered for less than it was already promised.
                 fate => (put(fate, end.max(entry.end)), fate == Fate::Used(*token)),
             }

@@ -32,7 +32,7 @@ pub(super) enum Fate {
     Held(ClaimToken),
     /// Claimed and used by this one.
     Used(ClaimToken),
-    /// Used in one step.
+    /// Used in one step, or by one whose claim was lost.
     Consumed,
 }
 

@@ -229,8 +229,12 @@ proptest! {
                     let ours =
                         runtime.block_on(answer(store.commit(&name, &tokens[who], at, keep))).unwrap();
                     let (expected, end, by) = match book[key] {
-                        None => (false, seconds + 100, Some(who)),
-                        Some((_, Some(holder), _)) => (holder == who, seconds + 100, Some(who)),
+                        // Whoever had lost the claim is told so each time.
+                        None => (false, seconds + 100, None),
+                        Some((_, Some(holder), _)) => {
+                            let ours = holder == who;
+                            (ours, seconds + 100, ours.then_some(who))
+                        }
                         Some((end, None, by)) => (by == Some(who), end.max(seconds + 100), by),
                     };
                     prop_assert_eq!(ours, expected);

@@ -125,11 +125,11 @@ async fn a_lost_claim_is_committed_all_the_same(store: &Arc<dyn ReplayStore>, na
     let (late, other) = (token(), token());
     // Its lease ran out, and nobody came.
     let key = format!("{name} lost").into_bytes();
-    assert!(
-        !answer(store.commit(&key, &late, now(), KEEP))
-            .await
-            .unwrap()
-    );
+    // However often that is sent.
+    for _ in 0..2 {
+        let committed = answer(store.commit(&key, &late, now(), KEEP)).await;
+        assert!(!committed.unwrap(), "{name}");
+    }
     let claim = answer(store.claim(&key, &other, now(), LEASE)).await;
     assert_eq!(claim.unwrap(), Claim::Used);
     // Its lease ran out, and somebody else holds it now: what that one does changes nothing any more.
