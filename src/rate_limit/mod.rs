@@ -160,12 +160,12 @@
 //!
 //! | known keys | one thread | two threads | with header fields | two threads |
 //! |---|---|---|---|---|
-//! | 1 | 1.3 | 0.9 | 0.60 | 0.72 |
-//! | 10,000 | 1.5 | 1.3 | 0.66 | 0.72 |
-//! | 1,000,000 | 0.94 | 1.07 | 0.84 | 0.83 |
+//! | 1 | 0.97 | 0.94 | 0.55 | 0.68 |
+//! | 10,000 | 1.2 | 1.3 | 0.64 | 0.69 |
+//! | 1,000,000 | 0.92 | 1.04 | 0.79 | 0.83 |
 //!
 //! A request that is let in allocates nothing, and with header fields three times. A key takes a cache line of
-//! its own where the peer's takes half of one: that is what 10,000 of them show. The time comes from the
+//! its own where the peer's takes half of one, which 10,000 of them are likely to show. The time comes from the
 //! processor's counter, which is set by the system's clock once a millisecond.
 
 mod algorithm;

@@ -45,7 +45,8 @@
 //! # What it costs
 //!
 //! Beside the bare HMAC of `aws-lc` over the same bytes, on a processor with instructions for SHA-256 (on one
-//! without, the HMAC takes longer, and what is added counts for less: 1.06, 1.21 and 1.44 at 1 KB); `cargo bench --bench webhook` measures it:
+//! without, the HMAC takes longer, and what is added counts for less: 1.06, 1.20 and 1.42 at 1 KB);
+//! `cargo bench --bench webhook` measures it:
 //!
 //! | body | check | layer, nothing remembered | layer, in memory |
 //! |---|---|---|---|
@@ -53,7 +54,7 @@
 //! | 64 KB | 1.00 | 1.02 | 1.03 |
 //! | 1 MB | 1.00 | 1.00 | 1.01 |
 //!
-//! The check of Standard Webhooks takes 0.27 of what `svix` 2.9 takes at 1 KB, and 0.22 from 64 KB
+//! The check of Standard Webhooks takes 0.27 of what `svix` 2.9 takes at 1 KB, and 0.21 from 64 KB
 //! (`benches/peers`). It allocates nothing.
 //!
 //! A body of one frame is neither copied nor hashed in pieces; of several frames, each is hashed as it
