@@ -53,7 +53,7 @@ impl Inner {
                     let (mut behind, mut again) = (Pipeline::new(), Pipeline::new());
                     let answered = self.time.of_key(now.later(took), &limit.quota, limit.id);
                     let place = Span::of(&limit.quota, &answered).place;
-                    if back > 0 && place > placed.span.place {
+                    if (back > 0 || admitted > 0) && place > placed.span.place {
                         // What is over by now is not what it was.
                         self.kept.changed(limit.id);
                     }
