@@ -1,15 +1,12 @@
 //! What was read a moment ago is not read again: what that saves, and what others see of it.
 
-use std::{
-    future::poll_fn,
-    task::Poll,
-    time::{Duration, SystemTime},
-};
+use std::time::{Duration, SystemTime};
 
 use portcullis::{
     rate_limit::{Decision, Hit, Quota, RateLimitStore, RedisRateLimits},
     store::{RedisStore, StoreErrorKind},
 };
+use tokio::task::JoinSet;
 
 use crate::{
     redis::{now, patient, servers::RedisServer},
@@ -119,15 +116,18 @@ async fn a_key_that_others_deleted_meanwhile_expires_again() {
 async fn a_key_that_holds_something_else_spoils_nothing_for_others() {
     let server = RedisServer::start();
     let store = limits(&server);
-    let ask = async |key: usize, at: SystemTime| {
-        let name = format!("key-{key}");
-        let hits = [Hit::new(name.as_bytes(), MINUTE, 1)];
-        now(store.hit(&hits, at)).await
+    let ask = |key: usize, at: SystemTime| {
+        let store = store.clone();
+        async move {
+            let name = format!("key-{key}");
+            let hits = [Hit::new(name.as_bytes(), MINUTE, 1)];
+            (key, now(store.hit(&hits, at)).await)
+        }
     };
     // Read in full the first time, and kept the second.
     for round in 0..3 {
-        let asked: Vec<_> = (0..40).map(|key| ask(key, after(round * MILLI))).collect();
-        for (key, answer) in side_by_side(asked).await.into_iter().enumerate() {
+        let asked: JoinSet<_> = (0..40).map(|key| ask(key, after(round * MILLI))).collect();
+        for (key, answer) in asked.join_all().await {
             match answer {
                 Ok(decisions) => {
                     assert!(round == 0 || key != 7);
@@ -147,28 +147,4 @@ async fn a_key_that_holds_something_else_spoils_nothing_for_others() {
             server.command(&["RPUSH", name, "a list"]);
         }
     }
-}
-
-/// All of them, side by side.
-async fn side_by_side<T>(asked: Vec<impl Future<Output = T>>) -> Vec<T> {
-    let mut asked: Vec<_> = asked.into_iter().map(Box::pin).collect();
-    let mut done: Vec<Option<T>> = asked.iter().map(|_| None).collect();
-    poll_fn(|context| {
-        let mut waits = false;
-        for (one, done) in asked.iter_mut().zip(&mut done) {
-            if done.is_none() {
-                match one.as_mut().poll(context) {
-                    Poll::Ready(answer) => *done = Some(answer),
-                    Poll::Pending => waits = true,
-                }
-            }
-        }
-        if waits {
-            Poll::Pending
-        } else {
-            Poll::Ready(())
-        }
-    })
-    .await;
-    done.into_iter().flatten().collect()
 }
