@@ -28,7 +28,8 @@ use tokio::{
 
 use super::{
     group::{Costs, Group},
-    lane::{Lane, Mixed},
+    lane::Lane,
+    mix::Mixed,
     together::{Answer, Caller, Together},
 };
 use crate::rate_limit::identity::Identity;

@@ -166,3 +166,62 @@ impl Drop for OnTheWay {
         self.with(self.ticket).begin(next);
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use std::time::Duration;
+
+    use tokio::sync::oneshot::{self, error::TryRecvError};
+
+    use super::*;
+    use crate::{
+        rate_limit::{
+            Hit, Quota, RedisRateLimits,
+            redis::{
+                group::{Costs, Group, group_identity},
+                together::Caller,
+            },
+        },
+        store::RedisStore,
+    };
+
+    #[test]
+    fn who_has_waited_too_long_goes_nowhere_and_takes_no_time_from_others() {
+        let store = RedisStore::new("redis://localhost").unwrap();
+        let limits = RedisRateLimits::new(store.clone());
+        let limits = limits.deadline(Duration::from_secs(40)).unwrap();
+        let inner = &limits.0;
+        let hits = [Hit::new(b"key", Quota::per_second(1), 1)];
+        let id = group_identity(&inner.identities, &hits);
+        let mut waiting = Vec::new();
+        let mut answers = Vec::new();
+        // A quarter of the deadline is left for the way.
+        for waited in [[39, 31], [31, 1]] {
+            let mut together = Together::new(Group::new(id, &inner.identities, &store, &hits));
+            for seconds in waited {
+                let (answer, hears) = oneshot::channel();
+                together.callers.push(Caller {
+                    costs: Costs::of(&hits),
+                    said: 0,
+                    since: Instant::now()
+                        .checked_sub(Duration::from_secs(seconds))
+                        .unwrap(),
+                    answer,
+                });
+                answers.push(hears);
+            }
+            waiting.push(together);
+        }
+        inner.send_late_away(&mut waiting);
+        assert_eq!(waiting.len(), 1);
+        assert_eq!(waiting[0].callers.len(), 1);
+        let [.., stays] = &mut answers[..] else {
+            panic!("four have asked");
+        };
+        assert!(matches!(stays.try_recv(), Err(TryRecvError::Empty)));
+        for late in &mut answers[..3] {
+            let answer = late.try_recv().unwrap();
+            assert_eq!(answer.unwrap_err().kind(), StoreErrorKind::Timeout);
+        }
+    }
+}

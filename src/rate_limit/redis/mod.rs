@@ -86,6 +86,7 @@ mod expiring;
 mod group;
 mod kept;
 mod lane;
+mod mix;
 mod sample;
 mod state;
 mod time;

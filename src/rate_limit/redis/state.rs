@@ -6,7 +6,7 @@
 
 use std::{sync::LazyLock, time::Duration};
 
-use redis::{ToRedisArgs, Value};
+use redis::Value;
 
 use super::{
     Inner,
@@ -186,7 +186,7 @@ impl Inner {
                     lifetime(quota).millis().to_string().into_bytes(),
                 ];
                 arguments.extend(costs.iter().map(|cost| cost.to_string().into_bytes()));
-                self.script(&LOG_TAKE, &keys, arguments, call).await?
+                self.store.script(&LOG_TAKE, &keys, arguments, call).await?
             }
             Algorithm::SlidingWindow => return Err(corrupt()),
             Algorithm::Gcra => {
@@ -206,7 +206,9 @@ impl Inner {
                     arguments.push((u128::from(*cost) * unit).to_be_bytes().to_vec());
                     arguments.push(cost.to_string().into_bytes());
                 }
-                self.script(&PACE_TAKE, &keys, arguments, call).await?
+                self.store
+                    .script(&PACE_TAKE, &keys, arguments, call)
+                    .await?
             }
         };
         answers.resize(4, Value::Nil);
@@ -278,16 +280,6 @@ impl Inner {
             .store
             .script_in_order(&PACE_BACK, &keys, arguments, call);
         done.await.map(|_: i64| ())
-    }
-
-    async fn script<T: redis::FromRedisValue>(
-        &self,
-        script: &Script,
-        keys: &[&str],
-        arguments: impl ToRedisArgs + Sync,
-        call: Call,
-    ) -> Result<T, StoreError> {
-        self.store.script(script, keys, arguments, call).await
     }
 }
 

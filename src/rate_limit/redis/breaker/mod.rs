@@ -143,25 +143,26 @@ impl Breaker {
         &self,
         keys: impl Iterator<Item = &'k str>,
     ) -> Result<Asking<'_>, StoreError> {
-        let part = match &self.0.parts[..] {
-            [only] => only,
-            parts => &parts[part::of(keys)],
-        };
+        let part = self.part_of(keys);
         self.ask_part(part)
     }
 
     /// So many waited too long behind somebody who asked about these keys. If nothing was heard since he failed,
     /// they have failed, too; otherwise there were only many.
     pub(super) fn waited<'k>(&self, keys: impl Iterator<Item = &'k str>, many: usize) {
-        let part = match &self.0.parts[..] {
-            [only] => only,
-            parts => &parts[part::of(keys)],
-        };
+        let part = self.part_of(keys);
         if part.troubled.load(Ordering::Acquire) {
             let now = Instant::now();
             for _ in 0..many.min(FAILURES as usize) {
                 self.asking(part, None).failed(now);
             }
+        }
+    }
+
+    fn part_of<'k>(&self, keys: impl Iterator<Item = &'k str>) -> &Part {
+        match &self.0.parts[..] {
+            [only] => only,
+            parts => &parts[part::of(keys)],
         }
     }
 

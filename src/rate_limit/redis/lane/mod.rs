@@ -5,13 +5,13 @@ mod tests;
 
 use std::{
     collections::{HashMap, VecDeque},
-    hash::{BuildHasherDefault, Hasher},
     mem,
     time::{Duration, Instant},
 };
 
 use super::{
     group::Group,
+    mix::Mixed,
     together::{Caller, Together},
 };
 use crate::rate_limit::identity::Identity;
@@ -224,16 +224,15 @@ impl Lane {
             mem::take(&mut self.waiting).into()
         } else {
             // The others keep their places, however many they are.
-            self.waiting.drain(..most).collect()
-        };
-        if !self.waiting.is_empty() {
+            let next: Vec<_> = self.waiting.drain(..most).collect();
             self.left += next.len();
             for together in &next {
                 let id = together.group.id;
                 self.places.remove(&(id.first, id.second));
                 self.callers -= together.callers.len();
             }
-        }
+            next
+        };
         for together in &mut next {
             together.callers.retain(|caller| !caller.answer.is_closed());
         }
@@ -252,33 +251,5 @@ impl Lane {
         let ids = self.waiting.iter().map(|together| together.group.id);
         let places = ids.enumerate().map(|(at, id)| ((id.first, id.second), at));
         self.places.extend(places);
-    }
-}
-
-/// A group's identity is a hash under numbers that nobody knows; it is only to be mixed.
-pub(super) type Mixed = BuildHasherDefault<Mix>;
-
-#[derive(Clone, Copy, Default)]
-pub(super) struct Mix(u64);
-
-impl Hasher for Mix {
-    fn write(&mut self, bytes: &[u8]) {
-        for byte in bytes {
-            self.write_u64(u64::from(*byte));
-        }
-    }
-
-    #[allow(clippy::cast_possible_truncation, reason = "both halves are taken")]
-    fn write_u64(&mut self, word: u64) {
-        let product = u128::from(self.0 ^ word).wrapping_mul(0x9e37_79b9_7f4a_7c15);
-        self.0 = (product >> 64) as u64 ^ product as u64;
-    }
-
-    fn write_isize(&mut self, number: isize) {
-        self.write_u64(number.cast_unsigned() as u64);
-    }
-
-    fn finish(&self) -> u64 {
-        self.0
     }
 }
