@@ -8,23 +8,9 @@ use super::{
     counter::Counter,
     decision::Room,
     identity::{Identities, Identity},
-    table::{HEAD, Place, Table, WAYS, lifetime_code},
+    state::seconds,
+    table::{At, Held, Table, WAYS, lifetime_code},
 };
-
-/// Bytes of state, by size of place: with what stands before it these are 48, 64, 96, 104, 168 and 280
-/// bytes, and for long logs 1,024, 2,048 and 8,192. The first six hold windows of 16 segments with limits up
-/// to 255, 65,535 and beyond, and of up to 60 segments of each.
-const STATES: [usize; 9] = [
-    48 - HEAD,
-    64 - HEAD,
-    96 - HEAD,
-    104 - HEAD,
-    168 - HEAD,
-    280 - HEAD,
-    1_024 - HEAD,
-    2_048 - HEAD,
-    8_192 - HEAD,
-];
 
 const MOST_SHARDS: usize = 128;
 
@@ -33,33 +19,28 @@ const LEAST_KEYS: usize = 1_024;
 
 /// All counters of a store.
 pub(super) struct Counters {
-    /// For each size of place, its shards.
-    pub(super) sizes: [Box<[Shard]>; STATES.len()],
+    pub(super) shards: Box<[Shard]>,
     /// The most blocks that each shard may have.
     pub(super) most_blocks: usize,
     pub(super) identities: Identities,
     pub(super) blocks: Blocks,
 }
 
-/// On a pair of cache lines of its own, as the lines next to each other are fetched together.
+/// On a cache line of its own.
 #[repr(align(64))]
 pub(super) struct Shard(Mutex<Table>);
 
-/// A quota, and where in any store its counts are.
+/// A quota, and what of it a table is told.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Stored {
     pub(super) quota: Quota,
-    size: usize,
-    code: u32,
+    code: u64,
 }
 
 impl Stored {
     pub(super) fn new(quota: Quota) -> Self {
-        let needed = Counter::packed(&quota);
-        let size = STATES.iter().position(|state| *state >= needed);
         Self {
             quota,
-            size: size.unwrap_or(STATES.len() - 1),
             // A second more, as the second of the last request may have been about to end.
             code: lifetime_code(quota.view_nanos() / 1_000_000_000 + 2),
         }
@@ -72,20 +53,17 @@ pub(super) struct Located<'h> {
     pub(super) quota: &'h Quota,
     pub(super) cost: u32,
     pub(super) key: Identity,
-    size: usize,
     shard: usize,
-    pub(super) code: u32,
+    pub(super) code: u64,
 }
 
 impl Counters {
     pub(super) fn new(max_keys: usize) -> Self {
         let shards = (max_keys / LEAST_KEYS).clamp(1, MOST_SHARDS);
         Self {
-            sizes: STATES.map(|state| {
-                (0..shards)
-                    .map(|_| Shard(Mutex::new(Table::new(state))))
-                    .collect()
-            }),
+            shards: (0..shards)
+                .map(|_| Shard(Mutex::new(Table::new())))
+                .collect(),
             most_blocks: (max_keys / shards / WAYS).max(1),
             identities: Identities::new(),
             blocks: Blocks::default(),
@@ -93,22 +71,20 @@ impl Counters {
     }
 
     pub(super) fn locate<'h>(&self, hit: &'h Hit<'_>) -> Located<'h> {
-        let Stored { size, code, .. } = Stored::new(*hit.quota());
         let key = self.identities.of(hit.quota().fingerprint(), hit.key());
         Located {
             quota: hit.quota(),
             cost: hit.cost(),
             key,
-            size,
-            shard: self.shard_of(key, size),
-            code,
+            shard: self.shard_of(key),
+            code: Stored::new(*hit.quota()).code,
         }
     }
 
     #[inline]
-    fn shard_of(&self, key: Identity, size: usize) -> usize {
+    fn shard_of(&self, key: Identity) -> usize {
         // Other bits than those that choose the blocks. There are at most 256 shards, a power of two.
-        (key.spread() >> 24) as usize & (self.sizes[size].len() - 1)
+        (key.spread() >> 24) as usize & (self.shards.len() - 1)
     }
 
     /// As a hit of this cost. What is decided on the shortest way is told shortly.
@@ -124,8 +100,7 @@ impl Counters {
             quota: &stored.quota,
             cost,
             key,
-            size: stored.size,
-            shard: self.shard_of(key, stored.size),
+            shard: self.shard_of(key),
             code: stored.code,
         };
         if self.blocks.are_none() {
@@ -141,7 +116,7 @@ impl Counters {
 
     #[inline]
     pub(super) fn shard(&self, hit: &Located<'_>) -> &Shard {
-        &self.sizes[hit.size][hit.shard]
+        &self.shards[hit.shard]
     }
 
     #[inline]
@@ -162,15 +137,14 @@ impl Counters {
         let first = self.locate(first);
         let rest: Vec<_> = rest.iter().map(|hit| self.locate(hit)).collect();
         let hits = || std::iter::once(&first).chain(&rest);
-        let place = |hit: &Located<'_>| (hit.size, hit.shard);
-        let mut shards: Vec<_> = hits().map(place).collect();
+        let mut shards: Vec<_> = hits().map(|hit| hit.shard).collect();
         shards.sort_unstable();
         shards.dedup();
         let mut locked: Vec<_> = shards
             .iter()
-            .map(|(size, shard)| self.sizes[*size][*shard].lock())
+            .map(|shard| self.shards[*shard].lock())
             .collect();
-        let at = |hit: &Located<'_>| shards.partition_point(|shard| *shard < place(hit));
+        let at = |hit: &Located<'_>| shards.partition_point(|shard| *shard < hit.shard);
         let look = |locked: &mut [MutexGuard<'_, Table>], hit: &Located<'_>| {
             let asking = Located { cost: 0, ..*hit };
             self.blocked(hit, now)
@@ -189,7 +163,7 @@ impl Counters {
                 if !decision.allowed {
                     for hit in hits().take(index) {
                         // The newest units, as these are: whatever the time says.
-                        locked[at(hit)].give_back(hit, u64::MAX, now);
+                        locked[at(hit)].give_back(hit, u64::MAX, now, self.most_blocks);
                     }
                     break;
                 }
@@ -231,76 +205,120 @@ impl Table {
         }
     }
 
-    /// Decides where only the newest of a window's segments need be looked at, and says where they are.
+    /// Decides where what is counted lies as it lies there, and says where that is.
     #[inline]
-    fn quick(&mut self, hit: &Located<'_>, cost: u32, now: u64) -> (Option<Room>, Option<Place>) {
-        let Some(place) = self.find(hit.key, hit.code, seconds(now)) else {
+    fn quick(&mut self, hit: &Located<'_>, cost: u32, now: u64) -> (Option<Room>, Option<At>) {
+        let Some(at) = self.find(hit.key, hit.code) else {
             return (None, None);
         };
-        if hit.quota.algorithm() != Algorithm::SlidingWindow {
-            return (None, Some(place));
+        let (quota, count) = (hit.quota, hit.cost > 0);
+        let room = self
+            .hit(at, quota, cost, count, now)
+            .or_else(|| self.advance(at, quota, cost, count, now));
+        (room, Some(at))
+    }
+
+    /// As [`Table::quick`], of a large window of which a segment is over.
+    fn advance(&mut self, at: At, quota: &Quota, cost: u32, count: bool, now: u64) -> Option<Room> {
+        let Held::Record(state, packed) = self.held(at) else {
+            return None;
+        };
+        if quota.algorithm() != Algorithm::SlidingWindow {
+            return None;
         }
-        let (state, count) = (self.state(place), hit.cost > 0);
-        let room = SlidingWindow::hit_packed(hit.quota, state, cost, count, now);
-        (room, Some(place))
+        state.settle(quota, packed);
+        let room = SlidingWindow::hit_packed(quota, packed, cost, count, now);
+        state.summarise(quota, packed);
+        state.touch(seconds(now));
+        room
     }
 
     /// As [`Table::decide`], where the whole of what is counted must be looked at.
     fn decide_whole(
         &mut self,
         hit: &Located<'_>,
-        place: Option<Place>,
+        place: Option<At>,
         cost: u32,
         now: u64,
         most: usize,
     ) -> Decision {
-        let mut counter = place.map_or_else(
-            || Counter::empty(hit.quota),
-            |place| Counter::unpack(hit.quota, self.state(place)),
-        );
+        let mut counter = self.counter(hit, place, now);
         let decision = counter.look(hit.quota, cost, now);
         let counts = decision.allowed && hit.cost > 0;
         if counts {
             counter.take(hit.quota, hit.cost, now);
         }
         // Neither asking nor a refusal takes a place.
-        if let Some(place) = place.or_else(|| counts.then(|| self.take_place(hit, now, most))) {
-            counter.pack(hit.quota, self.state(place));
+        if place.is_some() || counts {
+            self.keep(hit, place, &counter, now, most);
         }
         decision
     }
 
     /// Takes back units that were counted at that time. What is not there takes no place for it.
-    pub(super) fn give_back(&mut self, hit: &Located<'_>, counted: u64, now: u64) {
-        if let Some(place) = self.find(hit.key, hit.code, seconds(now)) {
-            let mut counter = Counter::unpack(hit.quota, self.state(place));
+    pub(super) fn give_back(&mut self, hit: &Located<'_>, counted: u64, now: u64, most: usize) {
+        if let Some(at) = self.find(hit.key, hit.code) {
+            let mut counter = self.counter(hit, Some(at), now);
             counter.give_back(hit.quota, hit.cost, counted, now);
-            counter.pack(hit.quota, self.state(place));
+            self.write(hit, at, &counter, most);
         }
     }
 
     /// Counts units as far as there is room for them.
     pub(super) fn charge(&mut self, hit: &Located<'_>, now: u64, most: usize) {
-        let place = self.find(hit.key, hit.code, seconds(now));
-        let mut counter = place.map_or_else(
-            || Counter::empty(hit.quota),
-            |place| Counter::unpack(hit.quota, self.state(place)),
-        );
+        let place = self.find(hit.key, hit.code);
+        let mut counter = self.counter(hit, place, now);
         counter.charge(hit.quota, hit.cost, now);
-        let place = place.unwrap_or_else(|| self.take_place(hit, now, most));
-        counter.pack(hit.quota, self.state(place));
+        self.keep(hit, place, &counter, now, most);
     }
 
-    fn take_place(&mut self, hit: &Located<'_>, now: u64, most: usize) -> Place {
-        self.claim(hit.key, hit.code, seconds(now), most)
+    /// What is counted at a place, or nothing.
+    fn counter(&mut self, hit: &Located<'_>, place: Option<At>, now: u64) -> Counter {
+        let quota = hit.quota;
+        match place.map(|at| self.held(at)) {
+            Some(Held::Small(window)) => Counter::Window(window.unpack_small(quota, now)),
+            Some(Held::Here(packed)) => Counter::unpack(quota, packed),
+            Some(Held::Record(state, packed)) => {
+                if quota.algorithm() == Algorithm::SlidingWindow {
+                    state.settle(quota, packed);
+                }
+                Counter::unpack(quota, packed)
+            }
+            None => Counter::empty(quota),
+        }
     }
-}
 
-#[allow(
-    clippy::cast_possible_truncation,
-    reason = "seconds wrap in 2106, and are compared as wrapping"
-)]
-#[inline]
-fn seconds(nanos: u64) -> u32 {
-    (nanos / 1_000_000_000) as u32
+    /// Writes what is counted where it was, or where there is room for it.
+    fn keep(
+        &mut self,
+        hit: &Located<'_>,
+        place: Option<At>,
+        counter: &Counter,
+        now: u64,
+        most: usize,
+    ) {
+        let now = seconds(now);
+        let at = place.unwrap_or_else(|| self.claim(hit.key, hit.code, now, most));
+        self.touch(at, now);
+        self.write(hit, at, counter, most);
+    }
+
+    fn write(&mut self, hit: &Located<'_>, at: At, counter: &Counter, most: usize) {
+        let quota = hit.quota;
+        if let (Held::Small(small), Counter::Window(window)) = (self.held(at), counter)
+            && small.pack_small(quota, window)
+        {
+            return;
+        }
+        match self.hold(at, quota, most) {
+            Held::Small(_) => {}
+            Held::Here(packed) => counter.pack(quota, packed),
+            Held::Record(state, packed) => {
+                counter.pack(quota, packed);
+                if matches!(counter, Counter::Window(_)) {
+                    state.summarise(quota, packed);
+                }
+            }
+        }
+    }
 }

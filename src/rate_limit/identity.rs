@@ -1,12 +1,17 @@
-//! [`Identity`]: 128 bits that stand for a key and its quota.
+//! [`Identity`]: 120 bits that stand for a key and its quota.
 //!
 //! Keys come from clients, who must not be able to find two that count together. The hash is multilinear:
 //! the key's words, 64 bits each, times random numbers of 128 bits, added modulo 2^128, the upper half
 //! taken; twice, with numbers of their own. It is strongly universal (Lemire and Kaser, "Strongly universal
-//! string hashing is fast", 2014): whatever two different keys somebody chose, they meet with a probability
-//! of 2^-128 over the choice of the numbers. A client sees of the hash only whether two requests count
-//! together, and as long as none ever did, it has seen nothing: guessing on does not help it. Among 2^40
-//! keys any two meet with a probability of 2^-49.
+//! string hashing is fast", 2014): whatever two different keys somebody chose, 62 bits of the one half and 58 of
+//! the other are the same with a probability of 2^-120 over the choice of the numbers. A client sees of the hash
+//! only whether two requests count together, and as long as none ever did, it has seen nothing: guessing on does
+//! not help it.
+//!
+//! Where a key is likely to lie, only the first half is compared, for the place itself says more: two keys meet
+//! there if they have 62 bits in common and are as likely to lie there, one chance in as many as there are
+//! pairs of places. As a table has a place for each key, any two of a million meet with a probability of 2^-41:
+//! half of (2^20)^2 pairs, 2^-62 each, in 2^19 pairs of places at least.
 
 use std::hash::{BuildHasher, RandomState};
 
@@ -14,14 +19,22 @@ use std::hash::{BuildHasher, RandomState};
 /// the one before, which adds the 2^-128 up.
 const WORDS: usize = 32;
 
-/// 128 bits that stand for a key and its quota.
+/// 120 bits that stand for a key and its quota.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) struct Identity {
+    /// All but [`Identity::FREE_OF_FIRST`].
     pub(super) first: u64,
+    /// All but [`Identity::FREE_OF_SECOND`].
     pub(super) second: u64,
 }
 
 impl Identity {
+    /// The bits of the first half that are 0: whoever keeps it may say something else there.
+    pub(super) const FREE_OF_FIRST: u64 = 0x3;
+
+    /// The bits of the second half that are 0.
+    pub(super) const FREE_OF_SECOND: u64 = 0x3f;
+
     /// Where the key lies: bits as if thrown, whatever pattern the keys follow.
     ///
     /// The halves alone would not do: of keys in a row (addresses, numbered users) they are numbers in a
@@ -112,7 +125,7 @@ impl Sum {
     #[inline]
     fn add(&mut self, numbers: &Identities, word: u64) {
         if self.at == WORDS {
-            let Identity { first, second } = self.identity();
+            let [first, second] = self.halves();
             *self = Self::new(numbers);
             self.multiply(numbers, first);
             self.multiply(numbers, second);
@@ -132,9 +145,17 @@ impl Sum {
 
     #[inline]
     fn identity(&self) -> Identity {
-        #[allow(clippy::cast_possible_truncation, reason = "the upper half is left")]
-        let [first, second] = self.sums.map(|sum| (sum >> 64) as u64);
-        Identity { first, second }
+        let [first, second] = self.halves();
+        Identity {
+            first: first & !Identity::FREE_OF_FIRST,
+            second: second & !Identity::FREE_OF_SECOND,
+        }
+    }
+
+    #[inline]
+    #[allow(clippy::cast_possible_truncation, reason = "the upper half is left")]
+    fn halves(&self) -> [u64; 2] {
+        self.sums.map(|sum| (sum >> 64) as u64)
     }
 }
 

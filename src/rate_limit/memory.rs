@@ -25,7 +25,9 @@ impl RateLimitStore for MemoryStore {
 
     fn refund(&self, hits: &[Hit<'_>], counted: SystemTime, now: SystemTime) -> Reply<()> {
         let (counted, now) = (nanos(counted), nanos(now));
-        self.change(hits, |table, hit, _| table.give_back(hit, counted, now))
+        self.change(hits, |table, hit, most| {
+            table.give_back(hit, counted, now, most);
+        })
     }
 
     fn charge(&self, hits: &[Hit<'_>], now: SystemTime) -> Reply<()> {
@@ -66,7 +68,7 @@ impl MemoryStore {
 
     fn counters_sum(&self, of: impl Fn(&Table) -> usize) -> usize {
         self.counters().map_or(0, |counters| {
-            let shards = counters.sizes.iter().flatten();
+            let shards = counters.shards.iter();
             shards.map(|shard| of(&shard.lock())).sum()
         })
     }

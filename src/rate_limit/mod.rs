@@ -183,6 +183,7 @@ mod identity;
 mod in_flight;
 mod key;
 mod lanes;
+mod large;
 mod layer;
 mod log;
 mod memory;
@@ -194,6 +195,9 @@ mod quota;
 #[cfg(feature = "redis")]
 mod redis;
 mod settings;
+mod slab;
+mod small;
+mod state;
 mod store;
 mod table;
 mod ticks;

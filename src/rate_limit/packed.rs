@@ -47,6 +47,27 @@ impl SlidingWindow {
         })
     }
 
+    /// Counts units in the newest segment of a packed window, for which there was room.
+    pub(super) fn add_packed(quota: &Quota, packed: &mut [u8], units: u32) {
+        if let Some((_, cells)) = packed.split_first_chunk_mut::<HEAD>() {
+            let width = width(quota);
+            for cell in [0, 1] {
+                put(cells, cell, width, get(cells, cell, width) + units);
+            }
+        }
+    }
+
+    /// The newest segment of a packed window, the age of the oldest that holds anything, and what all hold.
+    #[inline]
+    pub(super) fn sum_packed(quota: &Quota, packed: &[u8]) -> (u64, u32, u32) {
+        let Some((head, cells)) = packed.split_first_chunk::<HEAD>() else {
+            return (0, 0, quota.limit());
+        };
+        let (newest, oldest) = read_head(*head);
+        #[allow(clippy::cast_possible_truncation, reason = "there are at most 60")]
+        (newest, oldest as u32, get(cells, 0, width(quota)))
+    }
+
     /// Reads what was [packed](SlidingWindow::pack).
     pub(super) fn unpack(quota: &Quota, packed: &[u8]) -> Self {
         let mut window = Self::new();

@@ -1,115 +1,122 @@
-//! [`Table`]: counters of one size under one lock, in blocks of eight.
+//! [`Table`]: the counters under one lock, in blocks of eight places.
 //!
 //! A key may lie in two blocks, so no more than sixteen places are ever looked at, whether it is found,
-//! given a place, or given somebody else's. Most lie at the first place that is looked at, and then a small
-//! counter costs one cache line, and one more once a second. The table doubles while it may; that moves a few
-//! thousand counters at most (the lock covers only a small share of a store's) and happens a dozen times in
-//! its life.
+//! given a place, or given somebody else's. Most lie in the pair of places that is looked at first, which is one
+//! cache line, and most counts do, too. Those that do not are in a [record](super::slab), and the place says in
+//! which. The table doubles while it may; that moves a few thousand places at most (the lock covers only a small
+//! share of a store's) and happens a dozen times in its life.
 
-use super::identity::Identity;
+use super::{
+    Algorithm, Quota,
+    counter::Counter,
+    decision::Room,
+    identity::Identity,
+    slab::{Record, Slabs},
+    state::{State, age},
+};
 
 /// The places of a block.
 pub(super) const WAYS: usize = 8;
 
-/// The bytes of a cache line, and of the head of a block: eight tags, and when each was last asked for, in
-/// seconds since the epoch, wrapping. The places follow.
-const LINE: usize = 64;
-const TOUCHED: usize = LINE / 2;
+/// In a tag, the lifetime of what is counted; 0 for a free place, as a lifetime is never 0.
+const LIFETIME: u64 = Identity::FREE_OF_SECOND;
 
-/// Where in a place it says once more when it was last asked for: after both halves of its key's identity.
-const ASKED: usize = 16;
+/// In a key, that the place is taken.
+const TAKEN: u64 = 0x2;
 
-/// Where the state of a place begins.
-pub(super) const HEAD: usize = ASKED + 4;
+/// In a key, that what is counted is no small window.
+const LARGE: u64 = 0x1;
 
-/// How far ahead of the clock counts are believed at least, in seconds, as
-/// [windows](super::SlidingWindow) do. What is counted for longer than that outlives such a clock.
-const BELIEVED_AHEAD: i64 = 60;
-
-/// A tag is 26 bits of the identity and 6 of the lifetime; 0 for a free place, as a lifetime is never 0.
-const LIFETIME_BITS: u32 = 0x3f;
+/// In place of the segment of a window: that what is counted is none, and has room where its segments would be.
+const HERE: u32 = u32::MAX;
 
 /// The lifetime of a count in a tag's six bits: one more than the power of two that it is rounded up to.
-pub(super) const fn lifetime_code(seconds: u64) -> u32 {
-    1 + seconds.next_power_of_two().trailing_zeros()
+pub(super) const fn lifetime_code(seconds: u64) -> u64 {
+    1 + seconds.next_power_of_two().trailing_zeros() as u64
 }
 
 #[derive(Debug)]
 pub(super) struct Table {
-    /// The bytes of a place: the head, then the state.
-    stride: usize,
-    /// The blocks begin at `base`, where a cache line does.
-    bytes: Vec<u8>,
-    base: usize,
-    blocks: usize,
+    /// None, or a power of two.
+    blocks: Vec<Block>,
     taken: usize,
+    slabs: Box<Slabs>,
+}
+
+/// A line of tags, and four of places.
+#[derive(Clone, Debug, Default)]
+#[repr(C, align(64))]
+struct Block {
+    /// The second halves of the keys' identities, and the lifetimes of what is counted.
+    tags: [u64; WAYS],
+    places: [Place; WAYS],
+}
+
+/// Half a cache line.
+#[derive(Clone, Copy, Debug, Default)]
+#[repr(C)]
+struct Place {
+    /// The first half of the key's identity, [`TAKEN`] and [`LARGE`]; 0 for a free place.
+    key: u64,
+    state: State,
 }
 
 /// Where a place is.
 #[derive(Clone, Copy, Debug)]
-pub(super) struct Place {
+pub(super) struct At {
     block: usize,
     way: usize,
 }
 
+/// What is counted at a place.
+pub(super) enum Held<'t> {
+    /// A small window, or nothing.
+    Small(&'t mut State),
+    /// Something else, here.
+    Here(&'t mut [u8]),
+    /// Something else, in a record.
+    Record(&'t mut State, &'t mut [u8]),
+}
+
 impl Table {
-    /// A table without places, for places with this many bytes of state.
-    pub(super) const fn new(state: usize) -> Self {
+    pub(super) fn new() -> Self {
         Self {
-            stride: HEAD + state,
-            bytes: Vec::new(),
-            base: 0,
-            blocks: 0,
+            blocks: Vec::new(),
             taken: 0,
+            slabs: Box::new(Slabs::new()),
         }
     }
 
-    /// The place of a key that is there, marked as asked for now.
+    /// The place of a key that is there.
     #[inline]
-    pub(super) fn find(&mut self, key: Identity, code: u32, now: u32) -> Option<Place> {
+    pub(super) fn find(&self, key: Identity, code: u64) -> Option<At> {
         let spread = key.spread();
-        let [first, second] = self.choices(spread)?;
-        let likely = Place {
-            block: first,
-            way: preferred(spread),
-        };
-        // Whose identity it is needs no tag: free places have none.
-        let found = if self.identity(likely) == key {
-            likely
-        } else {
-            let tag = tag(key, code);
-            self.search(first, key, tag)
-                .or_else(|| self.search(second, key, tag))?
-        };
-        let asked = self.at(found) + ASKED;
-        let asked = &mut self.bytes[asked..asked + 4];
-        if *asked != now.to_le_bytes() {
-            let last = asked
-                .first_chunk()
-                .map_or(now, |at| u32::from_le_bytes(*at));
-            // By a clock that is a little behind, nothing becomes older than it is.
-            if !(1..=BELIEVED_AHEAD).contains(&age(now, last)) {
-                asked.copy_from_slice(&now.to_le_bytes());
-                self.set_word(found, TOUCHED, now);
-            }
+        let [block, other] = self.choices(spread)?;
+        let way = preferred(spread);
+        let places = &self.blocks[block].places;
+        // Which of the two it is nobody could guess, so nothing branches on that.
+        let way = way + usize::from(!places[way].is_of(key));
+        if places[way].is_of(key) {
+            return Some(At { block, way });
         }
-        Some(found)
+        self.search(block, key, code)
+            .or_else(|| self.search(other, key, code))
     }
 
     /// A place for a key that is not there: free, or of counts that have left the window, or, when the
-    /// table has the greatest size it may have, of the key that nobody has asked for the longest. Whose
-    /// state lay there is still to be overwritten.
-    pub(super) fn claim(&mut self, key: Identity, code: u32, now: u32, most: usize) -> Place {
-        let place = loop {
+    /// table has the greatest size it may have, of the key that nobody has asked for the longest. It holds a
+    /// small window without counts.
+    pub(super) fn claim(&mut self, key: Identity, code: u64, now: u32, most: usize) -> At {
+        let at = loop {
             let spread = key.spread();
             let Some(choices) = self.choices(spread) else {
                 self.grow(now);
                 continue;
             };
-            if let Some(place) = self.vacant(choices, spread, now) {
-                break place;
+            if let Some(at) = self.vacant(choices, spread, now) {
+                break at;
             }
-            if self.blocks < most {
+            if self.blocks.len() < most {
                 self.grow(now);
                 continue;
             }
@@ -117,24 +124,72 @@ impl Table {
                 .make_room(choices, now)
                 .unwrap_or_else(|| self.stalest(choices, now));
         };
-        self.taken += usize::from(self.tag(place) == 0);
-        self.occupy(place, key, tag(key, code), now);
-        place
+        self.free(at);
+        self.blocks[at.block].tags[at.way] = key.second | code;
+        *self.place(at) = Place {
+            key: key.first | TAKEN,
+            state: State::new(now),
+        };
+        self.taken += 1;
+        at
     }
 
     /// Frees the place of a key, if it has one.
-    pub(super) fn forget(&mut self, key: Identity, code: u32) {
-        if let Some(place) = self.find(key, code, 0) {
-            self.free(place);
-            self.taken -= 1;
+    pub(super) fn forget(&mut self, key: Identity, code: u64) {
+        if let Some(at) = self.find(key, code) {
+            self.free(at);
         }
     }
 
-    /// The state of a place.
+    /// What is counted at a place.
     #[inline]
-    pub(super) fn state(&mut self, place: Place) -> &mut [u8] {
-        let at = self.at(place);
-        &mut self.bytes[at + HEAD..at + self.stride]
+    pub(super) fn held(&mut self, at: At) -> Held<'_> {
+        let place = &mut self.blocks[at.block].places[at.way];
+        match (place.key & LARGE, place.record()) {
+            (0, _) => Held::Small(&mut place.state),
+            (_, None) => Held::Here(&mut place.state.older),
+            (_, Some(record)) => Held::Record(&mut place.state, self.slabs.state(record)),
+        }
+    }
+
+    /// As [`Table::held`], with room for whatever this quota counts. A pace has room in the place.
+    pub(super) fn hold(&mut self, at: At, quota: &Quota, most: usize) -> Held<'_> {
+        let place = &mut self.blocks[at.block].places[at.way];
+        if place.key & LARGE == 0 {
+            place.key |= LARGE;
+            place.state.newest = HERE;
+            if quota.algorithm() != Algorithm::Gcra {
+                let record = self.slabs.take(Counter::packed(quota), most * WAYS);
+                place.state.lie_in(record);
+            }
+        }
+        self.held(at)
+    }
+
+    /// Decides within the segment of the last time, if that is what is needed and known here.
+    #[inline]
+    pub(super) fn hit(
+        &mut self,
+        at: At,
+        quota: &Quota,
+        cost: u32,
+        count: bool,
+        now: u64,
+    ) -> Option<Room> {
+        let Place { key, state } = self.place(at);
+        if *key & LARGE == 0 {
+            return state.hit_small(quota, cost, count, now);
+        }
+        if quota.algorithm() != Algorithm::SlidingWindow {
+            return None;
+        }
+        state.hit_newest(quota, cost, count, now)
+    }
+
+    /// Remembers that the key of a place is asked for now.
+    #[inline]
+    pub(super) fn touch(&mut self, at: At, now: u32) {
+        self.place(at).state.touch(now);
     }
 
     /// The keys that have a place, those included whose counts have left the window.
@@ -144,13 +199,13 @@ impl Table {
 
     /// The bytes on the heap.
     pub(super) fn bytes(&self) -> usize {
-        self.bytes.capacity()
+        self.blocks.capacity() * size_of::<Block>() + size_of::<Slabs>() + self.slabs.bytes()
     }
 
     /// The two blocks that a key may lie in, which may be one; none in a table without places.
     #[inline]
     fn choices(&self, spread: u64) -> Option<[usize; 2]> {
-        let mask = self.blocks.checked_sub(1)?;
+        let mask = self.blocks.len().checked_sub(1)?;
         #[allow(
             clippy::cast_possible_truncation,
             reason = "the low bits are what is wanted"
@@ -162,36 +217,35 @@ impl Table {
     }
 
     /// The place of a key in a block.
-    fn search(&self, block: usize, key: Identity, tag: u32) -> Option<Place> {
-        places(block)
-            .filter(|place| self.tag(*place) == tag)
-            .find(|place| self.identity(*place) == key)
+    fn search(&self, block: usize, key: Identity, code: u64) -> Option<At> {
+        let Block { tags, places } = &self.blocks[block];
+        let way = tags
+            .iter()
+            .zip(places)
+            .position(|(tag, place)| *tag == key.second | code && place.is_of(key))?;
+        Some(At { block, way })
     }
 
-    /// A place that is free, or whose counts have left the window. It is in the first block, and there the
-    /// one that is looked at first, unless the first block is about to run out and the second is not.
-    fn vacant(&self, [first, second]: [usize; 2], spread: u64, now: u32) -> Option<Place> {
-        let vacant = |block| places(block).filter(|place| self.is_vacant(*place, now));
+    /// A place that is free, or whose counts have left the window. It is in the first block, and there in the
+    /// pair that is looked at first, unless the first block is about to run out and the second is not.
+    fn vacant(&self, [first, second]: [usize; 2], spread: u64, now: u32) -> Option<At> {
+        let vacant = |block| places(block).filter(|at| self.is_vacant(*at, now));
         let room = vacant(first).count();
         if room < WAYS / 2 && vacant(second).count() > room {
             return vacant(second).next();
         }
-        let likely = Place {
-            block: first,
-            way: preferred(spread),
-        };
-        if self.is_vacant(likely, now) {
-            return Some(likely);
-        }
-        vacant(first).next()
+        let likely = preferred(spread);
+        let is_likely = |at: &At| at.way == likely || at.way == likely + 1;
+        vacant(first)
+            .find(is_likely)
+            .or_else(|| vacant(first).next())
     }
 
     /// A place that somebody leaves who has room in the other one of its two blocks.
     #[cold]
-    fn make_room(&mut self, choices: [usize; 2], now: u32) -> Option<Place> {
+    fn make_room(&mut self, choices: [usize; 2], now: u32) -> Option<At> {
         for from in choices.into_iter().flat_map(places) {
-            let key = self.identity(from);
-            let others = self.choices(key.spread())?;
+            let others = self.choices(self.identity(from).spread())?;
             let other = others.into_iter().find(|block| *block != from.block);
             let to = other.and_then(|block| places(block).find(|to| self.is_vacant(*to, now)));
             if let Some(to) = to {
@@ -204,15 +258,15 @@ impl Table {
 
     /// The place that has not been asked for the longest. What was touched in a future that the clock has
     /// come back from is as stale as it is far, or such keys would stay for ever and crowd out live ones.
-    fn stalest(&self, choices: [usize; 2], now: u32) -> Place {
-        let likely = Place {
+    fn stalest(&self, choices: [usize; 2], now: u32) -> At {
+        let likely = At {
             block: choices[0],
             way: 0,
         };
         choices
             .into_iter()
             .flat_map(places)
-            .max_by_key(|place| age(self.word(*place, TOUCHED), now).abs())
+            .max_by_key(|at| age(self.touched(*at), now).unsigned_abs())
             .unwrap_or(likely)
     }
 
@@ -220,141 +274,107 @@ impl Table {
     /// blocks has a place but for a chance in billions, and then it is forgotten as when the table is full.
     #[cold]
     fn grow(&mut self, now: u32) {
-        let blocks = (self.blocks * 2).max(1);
-        let bytes = vec![0; blocks * (LINE + WAYS * self.stride) + LINE];
-        let base = bytes.as_ptr().align_offset(LINE).min(LINE);
-        let old = std::mem::replace(
-            self,
-            Self {
-                stride: self.stride,
-                bytes,
-                base,
-                blocks,
-                taken: 0,
-            },
-        );
-        for block in 0..old.blocks {
-            for way in 0..WAYS {
-                let from = Place { block, way };
-                let key = old.identity(from);
-                if old.is_vacant(from, now) {
-                    continue;
-                }
-                let spread = key.spread();
-                let room = self.choices(spread).and_then(|choices| {
-                    self.vacant(choices, spread, now)
-                        .or_else(|| self.make_room(choices, now))
-                });
-                if let Some(to) = room {
-                    self.occupy(to, key, old.tag(from), old.word(from, TOUCHED));
-                    let state = old.at(from) + HEAD..old.at(from) + old.stride;
-                    self.state(to).copy_from_slice(&old.bytes[state]);
-                    self.taken += 1;
+        let blocks = vec![Block::default(); (self.blocks.len() * 2).max(1)];
+        let old = std::mem::replace(&mut self.blocks, blocks);
+        self.taken = 0;
+        for Block { tags, places } in old {
+            for (tag, place) in tags.into_iter().zip(places) {
+                if tag != 0 {
+                    self.place_anew(tag, place, now);
                 }
             }
         }
     }
 
-    fn occupy(&mut self, place: Place, key: Identity, tag: u32, touched: u32) {
-        self.set_word(place, 0, tag);
-        self.set_word(place, TOUCHED, touched);
-        let at = self.at(place);
-        let head = &mut self.bytes[at..at + HEAD];
-        head[..8].copy_from_slice(&key.first.to_le_bytes());
-        head[8..ASKED].copy_from_slice(&key.second.to_le_bytes());
-        head[ASKED..].copy_from_slice(&touched.to_le_bytes());
-    }
-
-    /// Moves what lies in a place to a vacant one.
-    fn relocate(&mut self, from: Place, to: Place) {
-        self.taken += usize::from(self.tag(to) == 0);
-        let (tag, touched) = (self.tag(from), self.word(from, TOUCHED));
-        self.occupy(to, self.identity(from), tag, touched);
-        let (old, new) = (self.at(from), self.at(to));
-        let state = old + HEAD..old + self.stride;
-        self.bytes.copy_within(state, new + HEAD);
-        self.free(from);
-        self.taken -= 1;
-    }
-
-    fn free(&mut self, place: Place) {
-        let nobody = Identity {
-            first: 0,
-            second: 0,
-        };
-        self.occupy(place, nobody, 0, 0);
-    }
-
-    /// Whether a place is free, or its counts have left their window.
-    fn is_vacant(&self, place: Place, now: u32) -> bool {
-        let code = self.tag(place) & LIFETIME_BITS;
-        code == 0 || age(self.word(place, TOUCHED), now) > 1_i64 << (code - 1)
-    }
-
-    #[inline]
-    fn tag(&self, place: Place) -> u32 {
-        self.word(place, 0)
-    }
-
-    /// A word of a place in the head of its block.
-    #[inline]
-    fn word(&self, place: Place, column: usize) -> u32 {
-        let at = self.block_at(place.block) + column + place.way * 4;
-        self.bytes[at..]
-            .first_chunk()
-            .map_or(0, |word| u32::from_le_bytes(*word))
-    }
-
-    #[inline]
-    fn set_word(&mut self, place: Place, column: usize, word: u32) {
-        let at = self.block_at(place.block) + column + place.way * 4;
-        self.bytes[at..at + 4].copy_from_slice(&word.to_le_bytes());
-    }
-
-    #[inline]
-    fn identity(&self, place: Place) -> Identity {
-        let at = self.at(place);
-        let half = |at: usize| {
-            self.bytes[at..]
-                .first_chunk()
-                .map_or(0, |half| u64::from_le_bytes(*half))
-        };
-        Identity {
-            first: half(at),
-            second: half(at + 8),
+    fn place_anew(&mut self, tag: u64, place: Place, now: u32) {
+        let spread = identity(tag, place).spread();
+        let room = self
+            .choices(spread)
+            .filter(|_| !is_over(tag, place.state.touched, now))
+            .and_then(|choices| {
+                self.vacant(choices, spread, now)
+                    .or_else(|| self.make_room(choices, now))
+            });
+        if let Some(to) = room {
+            self.blocks[to.block].tags[to.way] = tag;
+            *self.place(to) = place;
+            self.taken += 1;
+        } else if let Some(record) = place.record() {
+            self.slabs.give_back(record);
         }
     }
 
-    #[inline]
-    fn at(&self, place: Place) -> usize {
-        self.block_at(place.block) + LINE + place.way * self.stride
+    /// Moves what lies in a place to a vacant one.
+    fn relocate(&mut self, from: At, to: At) {
+        self.free(to);
+        let tag = std::mem::take(&mut self.blocks[from.block].tags[from.way]);
+        self.blocks[to.block].tags[to.way] = tag;
+        *self.place(to) = std::mem::take(self.place(from));
+    }
+
+    fn free(&mut self, at: At) {
+        let tag = std::mem::take(&mut self.blocks[at.block].tags[at.way]);
+        self.taken -= usize::from(tag != 0);
+        if let Some(record) = std::mem::take(self.place(at)).record() {
+            self.slabs.give_back(record);
+        }
+    }
+
+    /// Whether a place is free, or its counts have left their window.
+    fn is_vacant(&self, at: At, now: u32) -> bool {
+        let tag = self.blocks[at.block].tags[at.way];
+        tag == 0 || is_over(tag, self.touched(at), now)
+    }
+
+    fn touched(&self, at: At) -> u32 {
+        self.blocks[at.block].places[at.way].state.touched
+    }
+
+    fn identity(&self, at: At) -> Identity {
+        let Block { tags, places } = &self.blocks[at.block];
+        identity(tags[at.way], places[at.way])
     }
 
     #[inline]
-    fn block_at(&self, block: usize) -> usize {
-        self.base + block * (LINE + WAYS * self.stride)
+    fn place(&mut self, at: At) -> &mut Place {
+        &mut self.blocks[at.block].places[at.way]
+    }
+}
+
+impl Place {
+    #[inline]
+    fn is_of(&self, key: Identity) -> bool {
+        self.key & !LARGE == key.first | TAKEN
+    }
+
+    /// Where what is counted lies, if not here.
+    #[inline]
+    fn record(&self) -> Option<Record> {
+        let is_here = self.key & LARGE == 0 || self.state.newest == HERE;
+        (!is_here).then(|| self.state.record())
     }
 }
 
 /// The places of a block.
 #[inline]
-fn places(block: usize) -> impl Iterator<Item = Place> {
-    (0..WAYS).map(move |way| Place { block, way })
+fn places(block: usize) -> impl Iterator<Item = At> {
+    (0..WAYS).map(move |way| At { block, way })
 }
 
-#[inline]
-fn tag(key: Identity, code: u32) -> u32 {
-    // The low half chooses the block, so the tag is taken from the high one.
-    ((key.second >> 32) as u32 & !LIFETIME_BITS) | code
+fn identity(tag: u64, place: Place) -> Identity {
+    Identity {
+        first: place.key & !Identity::FREE_OF_FIRST,
+        second: tag & !LIFETIME,
+    }
 }
 
-/// The way that a key lies in if it was free.
+/// Whether counts of this lifetime have left their window.
+fn is_over(tag: u64, touched: u32, now: u32) -> bool {
+    i64::from(age(touched, now)) > 1 << (tag & LIFETIME).saturating_sub(1)
+}
+
+/// The first place of the pair that a key lies in if there was room.
 #[inline]
 fn preferred(spread: u64) -> usize {
-    (spread >> 61) as usize
-}
-
-/// The seconds since a place was asked for, negative if that is in the future.
-fn age(touched: u32, now: u32) -> i64 {
-    i64::from(now.wrapping_sub(touched).cast_signed())
+    (spread >> 62) as usize * 2
 }

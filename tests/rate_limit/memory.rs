@@ -22,6 +22,7 @@ use crate::support::{after, hit, start};
 fn quotas() -> Vec<Quota> {
     [
         (3, 16),
+        (1_000, 1),
         (3, 60),
         (1_000, 16),
         (1_000, 60),
@@ -37,7 +38,7 @@ fn quotas() -> Vec<Quota> {
 proptest! {
     #[test]
     fn it_decides_as_the_pure_window_does(
-        hits in prop::collection::vec((0..7_usize, 0..5_u8, 0..110_u32, 0..20_000_u64), 1..300),
+        hits in prop::collection::vec((0..8_usize, 0..5_u8, 0..110_u32, 0..20_000_u64), 1..300),
     ) {
         let (store, quotas) = (MemoryStore::new(), quotas());
         let mut windows: HashMap<(usize, u8), SlidingWindow> = HashMap::new();
