@@ -322,3 +322,94 @@ impl Table {
         }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use std::{collections::HashMap, time::Duration};
+
+    use super::*;
+
+    /// Of each kind and size of what is counted, hits, looks, units given back and charged, of a few keys and at
+    /// times that go on and back, beside counters that nobody packs.
+    #[test]
+    fn what_is_kept_is_what_was_counted() {
+        let minute = Duration::from_secs(60);
+        let quotas = [
+            Quota::per_minute(5).segments(1),
+            Quota::per_minute(1_000).segments(1),
+            Quota::per_minute(200),
+            Quota::per_minute(3_000),
+            Quota::per_minute(3_000_000),
+            Quota::per_minute(200).segments(60),
+            Quota::per_minute(3_000).segments(32),
+            Quota::per_minute(3_000_000).segments(60),
+            Quota::new(900, Duration::from_millis(1)).segments(60),
+            Quota::new(900, Duration::from_millis(1)).segments(16),
+            Quota::new(4_000, 1_440 * minute),
+            Quota::new(100, minute).exact(),
+            Quota::per_minute(300).burst(40),
+        ];
+        let mut state = 3_u64;
+        let mut any = |below: u64| {
+            state = state
+                .wrapping_mul(6_364_136_223_846_793_005)
+                .wrapping_add(1);
+            (state >> 33) % below.max(1)
+        };
+        let counters = Counters::new(1 << 12);
+        let mut plain: HashMap<(usize, u8), Counter> = HashMap::new();
+        let (mut now, mut times) = (1_u64 << 60, vec![1_u64 << 60]);
+        let mut allowed = 0;
+        for step in 0..200_000 {
+            let far = [
+                1_000_000,
+                1_000_000_000,
+                100_000_000_000,
+                90_000_000_000_000,
+            ];
+            let far = far[any(4) as usize];
+            match any(100) {
+                0 => now -= any(far),
+                1..=9 => now += any(far),
+                _ => now += any(40_000),
+            }
+            let (at, key) = (any(13) as usize, any(3) as u8);
+            let quota = quotas[at];
+            let part = [2, 20, 200][any(3) as usize];
+            let cost = any(u64::from(quota.limit()) / part + 2) as u32;
+            let hit = Hit::new(std::slice::from_ref(&key), quota, cost);
+            let located = counters.locate(&hit);
+            let counter = plain
+                .entry((at, key))
+                .or_insert_with(|| Counter::empty(&quota));
+            match any(10) {
+                0 if cost > 0 => {
+                    let back = any(times.len().min(50) as u64) as usize;
+                    let counted = times[times.len() - 1 - back];
+                    let mut table = counters.shard(&located).lock();
+                    table.give_back(&located, counted, now, counters.most_blocks);
+                    counter.give_back(&quota, cost, counted, now);
+                }
+                1 if cost > 0 => {
+                    let mut table = counters.shard(&located).lock();
+                    table.charge(&located, now, counters.most_blocks);
+                    counter.charge(&quota, cost, now);
+                }
+                _ => {
+                    let decision = counter.look(&quota, cost, now);
+                    if decision.allowed && cost > 0 {
+                        counter.take(&quota, cost, now);
+                        times.push(now);
+                        allowed += 1;
+                    }
+                    assert_eq!(
+                        counters.hit_one(&hit, now),
+                        decision,
+                        "{quota:?}, step {step}"
+                    );
+                }
+            }
+        }
+        assert!(allowed > 20_000, "{allowed}");
+    }
+}
