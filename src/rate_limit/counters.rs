@@ -345,6 +345,7 @@ mod tests {
             Quota::per_minute(3_000_000).segments(60),
             Quota::new(900, Duration::from_millis(1)).segments(60),
             Quota::new(900, Duration::from_millis(1)).segments(16),
+            Quota::new(200, Duration::from_millis(1)).segments(16),
             Quota::new(4_000, 1_440 * minute),
             Quota::new(100, minute).exact(),
             Quota::per_minute(300).burst(40),
@@ -373,7 +374,7 @@ mod tests {
                 1..=9 => now += any(far),
                 _ => now += any(40_000),
             }
-            let (at, key) = (any(13) as usize, any(3) as u8);
+            let (at, key) = (any(14) as usize, any(3) as u8);
             let quota = quotas[at];
             let part = [2, 20, 200][any(3) as usize];
             let cost = any(u64::from(quota.limit()) / part + 2) as u32;
