@@ -194,7 +194,7 @@ mod tests {
             state = state
                 .wrapping_mul(6_364_136_223_846_793_005)
                 .wrapping_add(1);
-            (state >> 33) % below
+            (state >> 11) % below
         };
         for (limit, segments) in [(5, 1), (9, 16), (200, 60), (1_000, 16), (100_000, 7)] {
             let quota = Quota::new(limit, Duration::from_secs(10)).segments(segments);
