@@ -129,20 +129,22 @@
 //!
 //! # Memory
 //!
-//! In a [`MemoryStore`](crate::store::MemoryStore) no key is stored, only a 128-bit hash of it that is
-//! keyed anew in each store. A key takes a place of a size that its quota determines, in bytes:
+//! In a [`MemoryStore`](crate::store::MemoryStore) no key is stored, only a 120-bit hash of it that is
+//! keyed anew in each store. A key takes a place of 40 bytes, in which a pace has room, and a window of up to 16
+//! segments while none of them holds more than 255. Other windows have a record besides, which a key keeps as long as
+//! its place. Bytes, with the place:
 //!
 //! | segments | limit to 255 | to 65,535 | beyond |
 //! |---|---|---|---|
-//! | 16 | 56 | 72 | 112 |
-//! | 32 | 72 | 104 | 176 |
-//! | 60 | 104 | 176 | 288 |
+//! | 16 | 40 | 40 or 88 | 40 or 120 |
+//! | 32 | 88 | 120 | 184 |
+//! | 60 | 120 | 184 | 296 |
 //!
 //! Tables double as they fill, at three quarters or so, and keep their size. So the heap a live key takes
-//! is at most eight thirds of its place: with 16 segments and a limit of 60, from 65 to 98 bytes a key were
-//! measured at 1,000 to 900,000 live keys.
+//! is at most eight thirds of its place: with 16 segments 69 to 70 bytes a key were measured at 10,000 and at
+//! 600,000 live keys that have none but small counts, whatever their limit, and with 60 segments 196 to 210.
 //!
-//! There are at most [`max_keys`](crate::store::MemoryStore::max_keys) places of each size. When a new key
+//! There are at most [`max_keys`](crate::store::MemoryStore::max_keys) places. When a new key
 //! finds neither a free place nor one whose counts have left the window, the key of sixteen that nobody has
 //! asked for the longest is forgotten: one that is being refused, and goes on asking, is not. Nothing live
 //! is forgotten before more than half of the places are taken, whatever pattern the keys follow: both blocks
@@ -164,8 +166,7 @@
 //! | 10,000 | 1.2 | 1.3 | 0.64 | 0.69 |
 //! | 1,000,000 | 0.92 | 1.04 | 0.79 | 0.83 |
 //!
-//! A request that is let in allocates nothing, and with header fields three times. A key takes a cache line of
-//! its own where the peer's takes half of one, which 10,000 of them are likely to show. The time comes from the
+//! A request that is let in allocates nothing, and with header fields three times. The time comes from the
 //! processor's counter, which is set by the system's clock once a millisecond.
 
 mod algorithm;
