@@ -77,7 +77,9 @@ where
 
 fn ours(server: &Server, quota: Quota) -> Ask {
     let limits = RedisRateLimits::new(RedisStore::new(&server.url()).expect("a url"));
-    let limits = limits.deadline(Duration::from_millis(200)).expect("a deadline");
+    let limits = limits
+        .deadline(Duration::from_millis(200))
+        .expect("a deadline");
     let key = RateLimitKey::custom(|request| Some(request.extensions().get::<Name>()?.0.clone()));
     let layer = RateLimitLayer::new(quota)
         .key(key)
