@@ -13,6 +13,7 @@
 
 use std::{
     collections::{HashMap, hash_map::Entry},
+    hash::BuildHasher,
     sync::{
         Arc, Mutex, MutexGuard, PoisonError,
         atomic::{AtomicU64, Ordering},
@@ -58,6 +59,8 @@ struct Shared {
     tickets: AtomicU64,
     /// The runtimes that have a watch: one that stands idle keeps it for nobody but itself.
     watched: Mutex<Vec<Id>>,
+    /// One of them, as a number that is never 0, so that most who wait need not take the lock.
+    one_watched: AtomicU64,
 }
 
 /// What becomes of a request.
@@ -88,6 +91,7 @@ impl Default for Coalescer {
             shards: std::array::from_fn(|_| Mutex::default()),
             tickets: AtomicU64::new(0),
             watched: Mutex::default(),
+            one_watched: AtomicU64::new(0),
         }))
     }
 }
@@ -176,12 +180,20 @@ impl Coalescer {
             return;
         };
         let id = runtime.id();
+        // Whoever is about to end a watch forgets it first, and then looks for who waits.
+        if self.0.one_watched.load(Ordering::Acquire) == number(id) {
+            return;
+        }
         {
             let mut watched = self.0.watched();
-            if watched.contains(&id) {
+            let known = watched.contains(&id);
+            if !known {
+                watched.push(id);
+            }
+            self.0.one_watched.store(number(id), Ordering::Release);
+            if known {
                 return;
             }
-            watched.push(id);
         }
         let watching = Watching {
             shared: Arc::clone(&self.0),
@@ -193,6 +205,7 @@ impl Coalescer {
                 watching.shared.sweep(deadline);
                 // Whoever comes to wait after this finds no watch, whoever came before is seen.
                 let mut watched = watching.shared.watched();
+                watching.shared.forget_one();
                 if !watching.shared.waits() {
                     watched.retain(|id| *id != watching.id);
                     return;
@@ -211,7 +224,9 @@ struct Watching {
 impl Drop for Watching {
     fn drop(&mut self) {
         // Should there be a new one by now, there will be a third: they do no harm to each other.
-        self.shared.watched().retain(|id| *id != self.id);
+        let mut watched = self.shared.watched();
+        self.shared.forget_one();
+        watched.retain(|id| *id != self.id);
     }
 }
 
@@ -224,6 +239,11 @@ impl Shared {
 
     fn watched(&self) -> MutexGuard<'_, Vec<Id>> {
         self.watched.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// With the lock of the runtimes taken, in which alone it is set.
+    fn forget_one(&self) {
+        self.one_watched.store(0, Ordering::Release);
     }
 
     fn sweep(&self, deadline: Duration) {
@@ -239,4 +259,8 @@ impl Shared {
     fn waits(&self) -> bool {
         (0..SHARDS).any(|shard| self.lanes(shard).values().any(|lane| !lane.is_clear()))
     }
+}
+
+fn number(id: Id) -> u64 {
+    Mixed::default().hash_one(id) | 1 << 63
 }

@@ -74,6 +74,10 @@ impl Lane {
     /// Lets one caller wait with those of his group.
     pub(super) fn wait(&mut self, id: Identity, group: impl FnOnce() -> Group, caller: Caller) {
         self.callers += 1;
+        if let Some(last) = self.waiting.back_mut().filter(|last| last.group.id == id) {
+            last.callers.push(caller);
+            return;
+        }
         let (waiting, left) = (&mut self.waiting, self.left);
         let place = self.places.entry((id.first, id.second)).or_insert_with(|| {
             waiting.push_back(Together::new(group()));
