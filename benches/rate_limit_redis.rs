@@ -42,6 +42,9 @@ const MANY: Quota = Quota::new(16_000, Duration::from_secs(60));
 /// Nor this one by a single key.
 const HOT: Quota = Quota::new(4_000_000_000, Duration::from_secs(60));
 
+/// Units of a hot key that may be taken ahead.
+const AHEAD: u32 = 1_000;
+
 /// Two buckets, as it is usually written: read both, compare, count.
 const TWO_BUCKETS: &str = "
 local current = tonumber(redis.call('GET', KEYS[1]) or '0')
@@ -132,7 +135,10 @@ impl<'s> Bench<'s> {
     }
 
     fn ours(&self, quota: Quota) -> Decide {
-        let limits = self.limits();
+        Self::decides(self.limits(), quota)
+    }
+
+    fn decides(limits: RedisRateLimits, quota: Quota) -> Decide {
         Rc::new(move |key| {
             let name = format!("user-{key}");
             let reply = limits.hit(&[Hit::new(name.as_bytes(), quota, 1)], SystemTime::now());
@@ -213,6 +219,10 @@ impl<'s> Bench<'s> {
             cells.push(measured("pair", self.pair(), KEYS, flight));
             cells.push(measured("script", self.script(HOT), 1, flight));
             cells.push(measured("ours", self.ours(HOT), 1, flight));
+            let ahead = self.limits().units_ahead(AHEAD);
+            let ahead = Self::decides(ahead, HOT);
+            let name = format!("ours, {AHEAD} units ahead");
+            cells.push(measured(&name, ahead, 1, flight));
         }
         if let Some(part) = part {
             cells.retain(|cell| cell.name.contains(part));

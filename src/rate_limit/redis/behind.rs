@@ -21,21 +21,22 @@ use crate::{rate_limit::Decisions, store::Call};
 impl Inner {
     /// Gives back what nobody was let in for, and moves what was let in after its segment was over. It is
     /// sent before the requests are answered, so whatever this process asks next comes behind it, and nobody
-    /// waits for it. What it changes is added to the changes that are known of.
+    /// waits for it. What it changes is added to the changes that are known of. What is held for others is kept, where
+    /// there is one limit.
     pub(super) fn settle(
         self: &Arc<Self>,
         deciding: &Deciding<'_>,
         asking: &[Asking],
         counted: &[Option<Counted>],
         changes: &mut [Change],
-        (now, took): (Now, Duration),
+        (held, now, took): (u32, Now, Duration),
     ) {
         let limits = deciding.group.limits.iter().zip(asking).zip(counted);
         for (at, ((limit, asking), counted)) in limits.enumerate() {
             let (Some(counted), admitted) = (counted, deciding.admitted[at]) else {
                 continue;
             };
-            let mut back = counted.taken - admitted.min(counted.taken);
+            let mut back = counted.taken.saturating_sub(admitted).saturating_sub(held);
             // Beside these units, the others may have taken the limit for full; had there been more than fit
             // in, they would know better.
             let over = matches!(deciding.seen.get(at), Some(Seen::Window(view)) if view.room(&limit.quota) < back);

@@ -68,6 +68,8 @@ pub(super) enum Joined {
     /// It goes at once, with this ticket.
     First(u64),
     Waits(oneshot::Receiver<Answer>),
+    /// It goes with those who come at the same moment, with this ticket.
+    Gathers(oneshot::Receiver<Answer>, u64),
     /// It goes with those who have waited, who have this ticket.
     Goes(oneshot::Receiver<Answer>, u64, Vec<Together>),
 }
@@ -97,20 +99,21 @@ impl Default for Coalescer {
 }
 
 impl Coalescer {
-    /// Goes at once, or waits with others.
+    /// Goes at once, or waits with others. Who would go alone may say that he gathers others first.
     pub(super) fn join(
         &self,
-        of: LaneOf,
-        id: Identity,
+        (of, id): (LaneOf, Identity),
         group: impl FnOnce() -> Group,
         costs: Costs,
         said: u64,
+        gathers: impl FnOnce() -> bool,
     ) -> Joined {
         let (since, at_once) = (Instant::now(), of.at_once());
         let mut lanes = self.lanes(of);
         let lane = lanes.entry(of).or_default();
-        if lane.is_clear()
-            && let Some(ticket) = lane.go_alone(|| self.ticket(), since, at_once)
+        let alone = lane.go_alone(|| self.ticket(), since, at_once);
+        if let Some(ticket) = alone
+            && !gathers()
         {
             return Joined::First(ticket);
         }
@@ -122,6 +125,9 @@ impl Coalescer {
             answer,
         };
         lane.wait(id, group, caller);
+        if let Some(ticket) = alone {
+            return Joined::Gathers(waits, ticket);
+        }
         match lane.go_beside(|| self.ticket(), since, at_once) {
             Some((ticket, others)) => Joined::Goes(waits, ticket, others),
             None => Joined::Waits(waits),
@@ -130,6 +136,12 @@ impl Coalescer {
 
     fn ticket(&self) -> u64 {
         self.0.tickets.fetch_add(1, Ordering::Relaxed)
+    }
+
+    /// Those who have come to go with this ticket, which is on the way already.
+    pub(super) fn gather(&self, of: LaneOf) -> Vec<Together> {
+        let mut lanes = self.lanes(of);
+        lanes.get_mut(&of).map_or_else(Vec::new, Lane::gather)
     }
 
     /// Those who go before so many groups that are back with this ticket hear their answers.

@@ -43,7 +43,7 @@ impl OnTheWay {
         }))
     }
 
-    /// Goes with those who wait, in the background.
+    /// Goes with those who wait, in the background: with none, with those who come until it begins.
     pub(super) fn begin(self, waiting: Vec<Together>) {
         // Outside of a runtime nobody waits any more: their senders are dropped with them.
         let here = Handle::try_current().ok();
@@ -55,8 +55,12 @@ impl OnTheWay {
     }
 
     /// Takes those who wait, and those who come meanwhile, until nobody waits.
-    async fn drive(self, waiting: Vec<Together>) {
+    async fn drive(self, mut waiting: Vec<Together>) {
         let coalescer = &self.inner.coalescer;
+        if waiting.is_empty() {
+            yield_now().await;
+            waiting = coalescer.gather(self.lane);
+        }
         let mut going = self.go(waiting);
         loop {
             let (back, answers) = going.await;
@@ -96,6 +100,7 @@ impl OnTheWay {
     fn go(&self, mut waiting: Vec<Together>) -> Going {
         let inner = Arc::clone(&self.inner);
         Box::pin(async move {
+            inner.serve(&mut waiting);
             inner.send_late_away(&mut waiting);
             if waiting.is_empty() {
                 return (waiting, Vec::new());

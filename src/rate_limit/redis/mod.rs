@@ -74,6 +74,7 @@
 //! Each process holds some megabytes of its own at most: which 65,536 keys have an expiry, at most 32,768 keys as
 //! they were read, and at most 16,384 groups of limits that are being refused, until a segment leaves the view.
 
+mod ahead;
 mod behind;
 mod breaker;
 mod coalesce;
@@ -105,6 +106,7 @@ use std::{
 use tokio::runtime::Handle;
 
 use self::{
+    ahead::{Ahead, Carers},
     breaker::Breaker,
     coalesce::{Coalescer, Joined, LaneOf},
     denied::Denied,
@@ -173,6 +175,8 @@ struct Inner {
     remembers: bool,
     denied: Denied,
     kept: Kept,
+    ahead: Ahead,
+    carers: Carers,
     expiring: Expiring,
     coalescer: Coalescer,
     breaker: Breaker,
@@ -191,6 +195,8 @@ impl RedisRateLimits {
             remembers: true,
             denied: Denied::default(),
             kept: Kept::default(),
+            ahead: Ahead::of_at_most(0),
+            carers: Carers::default(),
             expiring: Expiring::default(),
             coalescer: Coalescer::default(),
             breaker,
@@ -236,6 +242,40 @@ impl RedisRateLimits {
         self.change(|inner| inner.remembers = false)
     }
 
+    /// Replaces how many units of a key a process may count ahead of the requests that need them. The default is
+    /// 0: none.
+    ///
+    /// Where many requests ask about one key, most of what a decision costs is the way to Redis. With units ahead a
+    /// trip that goes anyway counts some more than its requests need, and the requests that come next have them at
+    /// once, without a trip: as many as there were requests the first time, then up to twice as many each time
+    /// that all were had, up to this many.
+    ///
+    /// - The limit holds as it does without: a unit is counted in Redis before anybody has it, and had only
+    ///   while the server's time, with all that is uncertain of it, is still in the segment that it was counted in;
+    ///   for 20 ms at most, and no longer than the [deadline](Self::deadline).
+    /// - Units that nobody had are given back, 25 ms after they were counted at the latest. Nobody waits for that.
+    ///   Until then another process may be refused for want of them, by so many for each process and key, and
+    ///   where it remembers a refusal until a segment leaves the view. So none are taken unless at least half of
+    ///   the limit is left besides. Those of a process that ends, or that cannot reach Redis, stay counted until
+    ///   their segment leaves.
+    /// - They are taken in the sliding window only, for requests that are under one limit and cost the same,
+    ///   and not with [`ask_always`](Self::ask_always), nor [by the callers' clock](Self::by_the_callers_clock).
+    /// - A reset or a block by this process ends them at once. Another process' is heeded by those who have units
+    ///   20 ms later at most. What is given back within 25 ms after another process' reset may be missing
+    ///   from what is counted anew, by so many for each process. A peek counts units that nobody has yet.
+    ///
+    /// ```
+    /// use portcullis::{rate_limit::RedisRateLimits, store::RedisStore};
+    ///
+    /// let redis = RedisStore::new("redis://localhost")?;
+    /// let limits = RedisRateLimits::new(redis).units_ahead(1_000);
+    /// # Ok::<(), portcullis::config::ConfigError>(())
+    /// ```
+    #[must_use]
+    pub fn units_ahead(self, units: u32) -> Self {
+        self.change(|inner| inner.ahead = Ahead::of_at_most(units))
+    }
+
     /// Goes by the caller's clock instead of the server's: for tests, where time stands still.
     #[must_use]
     pub fn by_the_callers_clock(self) -> Self {
@@ -256,6 +296,9 @@ impl RateLimitStore for RedisRateLimits {
         }
         let (inner, said) = (&self.0, nanos(now));
         let id = group_identity(&inner.identities, hits);
+        if let Some(let_in) = inner.ahead(id, hits) {
+            return Reply::Ready(Ok(let_in));
+        }
         if inner.remembers
             && !inner.denied.is_empty()
             && let Some(now) = inner.time.known(said)
@@ -281,7 +324,11 @@ impl RateLimitStore for RedisRateLimits {
             LaneOf::group(id)
         };
         let joined = if windows || hits.len() == 1 {
-            inner.coalescer.join(lane, id, group, Costs::of(hits), said)
+            let gathers = || inner.gathers(id);
+            let costs = Costs::of(hits);
+            inner
+                .coalescer
+                .join((lane, id), group, costs, said, gathers)
         } else {
             // Of a log or a pace among several limits, it would have to be known beforehand whom the others
             // let in.
@@ -300,6 +347,10 @@ impl RateLimitStore for RedisRateLimits {
                 return away(&inner, ticket).alone(alone);
             }
             Joined::Waits(waits) => waits,
+            Joined::Gathers(waits, ticket) => {
+                away(&inner, ticket).begin(Vec::new());
+                waits
+            }
             Joined::Goes(waits, ticket, others) => {
                 away(&inner, ticket).begin(others);
                 waits
@@ -361,6 +412,7 @@ impl fmt::Debug for RedisRateLimits {
             .field("store", &self.0.store)
             .field("deadline", &self.0.deadline)
             .field("remembers", &self.0.remembers)
+            .field("units_ahead", &self.0.ahead.most())
             .finish_non_exhaustive()
     }
 }

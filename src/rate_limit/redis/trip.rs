@@ -9,7 +9,9 @@ use redis::Pipeline;
 use tokio::task::JoinHandle;
 
 use super::{
-    Inner, breaker,
+    Inner,
+    ahead::{Out, Ticket},
+    breaker,
     commands::{corrupt, expire_all},
     decide::Deciding,
     denied::Change,
@@ -38,6 +40,8 @@ pub(super) struct Asked<'g> {
     /// The changes of its limits before.
     changes: Few<Change>,
     pub(super) asking: Few<Asking>,
+    /// If it takes units ahead.
+    ticket: Option<Ticket>,
 }
 
 /// Nothing is known of what was sent until it is answered.
@@ -96,9 +100,10 @@ impl Inner {
         let now = self.now(said, left).await?;
         let at = Instant::now();
         let left = left.saturating_sub(at - started);
+        let out = Out { now, started };
         let asked: Vec<_> = requests
             .iter()
-            .map(|together| self.asked(together, now))
+            .map(|together| self.asked(together, out))
             .collect();
         let mut sent = Sent {
             inner: self,
@@ -117,7 +122,7 @@ impl Inner {
         for (asked, counted) in asked.into_iter().zip(counted) {
             // A process that stood still does not know which windows have begun meanwhile.
             let late = (took > left).then(|| StoreError::new(StoreErrorKind::Timeout));
-            answers.push(self.answer(asked, counted, late, (now, took), &mut repairing));
+            answers.push(self.answer(asked, counted, late, (out, took), &mut repairing));
         }
         for repair in repairing {
             // Whoever reads it next would try again.
@@ -126,14 +131,17 @@ impl Inner {
         Ok(answers)
     }
 
-    fn asked<'g>(&self, together: &'g Together, now: Now) -> Asked<'g> {
-        let limits = &together.group.limits;
+    fn asked<'g>(self: &Arc<Self>, together: &'g Together, out: Out) -> Asked<'g> {
+        let (limits, now) = (&together.group.limits, out.now);
         let change = |limit: &Limit| self.denied.change(limit.id);
         let time = |limit: &Limit| self.time.of_key(now, &limit.quota, limit.id);
         let times: Few<_> = limits.iter().map(time).collect();
+        let changes = limits.iter().map(change).collect();
+        let mut asking = self.asking(together, &times, now);
         Asked {
-            changes: limits.iter().map(change).collect(),
-            asking: self.asking(together, &times, now),
+            ticket: self.take_ahead(together, &mut asking, &times, out),
+            changes,
+            asking,
             together,
             times,
         }
@@ -145,15 +153,17 @@ impl Inner {
         asked: Asked<'_>,
         counted: Few<Result<Counted, StoreError>>,
         mut error: Option<StoreError>,
-        (now, took): (Now, Duration),
+        (out, took): (Out, Duration),
         repairing: &mut Vec<JoinHandle<()>>,
     ) -> Result<Few<Decisions>, StoreError> {
         let Asked {
-            together: Together { group, callers },
+            together,
             times,
             mut changes,
             asking,
+            ticket,
         } = asked;
+        let (Together { group, callers }, now) = (together, out.now);
         let limits = group.limits.iter().zip(&asking);
         let mut counted: Few<_> = counted
             .into_iter()
@@ -188,7 +198,12 @@ impl Inner {
         if error.is_some() {
             deciding.admitted.fill(0);
         }
-        self.settle(&deciding, &asking, &counted, &mut changes, (now, took));
+        let all = error.is_none() && decisions.iter().all(Decisions::allowed);
+        let held = ticket.filter(|_| all).map_or(0, |ticket| {
+            self.hold(ticket, together, &deciding, (&asking, &counted), out)
+        });
+        let held = (held, now, took);
+        self.settle(&deciding, &asking, &counted, &mut changes, held);
         if counted
             .iter()
             .flatten()

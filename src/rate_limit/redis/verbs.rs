@@ -196,7 +196,8 @@ impl Inner {
     }
 
     /// Forgets a key and lifts its block.
-    pub(super) async fn reset(&self, limit: &Limit, now: Now) -> Result<(), StoreError> {
+    pub(super) async fn reset(self: &Arc<Self>, limit: &Limit, now: Now) -> Result<(), StoreError> {
+        self.end_ahead(limit);
         let times = self.time.of_key(now, &limit.quota, limit.id);
         self.time.forget(limit.id);
         let mut delete = command("DEL", 6, 5 * limit.name.len());
@@ -208,17 +209,19 @@ impl Inner {
         } else {
             delete.arg(&limit.name);
         }
-        let _: i64 = self.store.command(&delete, self.call()).await?;
-        Ok(())
+        let deleted = self.store.command::<i64>(&delete, self.call()).await;
+        self.drop_ahead(limit);
+        deleted.map(drop)
     }
 
     /// Refuses all for so long.
     pub(super) async fn block(
-        &self,
+        self: &Arc<Self>,
         limit: &Limit,
         span: Duration,
         now: Now,
     ) -> Result<(), StoreError> {
+        self.end_ahead(limit);
         let nanos = u64::try_from(span.as_nanos()).unwrap_or(u64::MAX);
         let until = now.times(&limit.quota).asked.saturating_add(nanos);
         let mut set = command("SET", 5, limit.name.len() + 32);
@@ -227,7 +230,8 @@ impl Inner {
         set.arg("PX");
         // What it holds says when it is over.
         set.arg(Expiry::after(span.saturating_add(BLOCK_SLACK)));
-        let _: String = self.store.command(&set, self.call()).await?;
-        Ok(())
+        let blocked = self.store.command::<String>(&set, self.call()).await;
+        self.drop_ahead(limit);
+        blocked.map(drop)
     }
 }

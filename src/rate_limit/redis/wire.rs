@@ -125,6 +125,11 @@ impl Placed {
         }
     }
 
+    /// Whether the key may be new.
+    pub(super) fn is_fresh(&self) -> bool {
+        self.fresh
+    }
+
     /// Whether all was read.
     pub(super) fn is_whole(&self) -> bool {
         self.remembered.is_none()

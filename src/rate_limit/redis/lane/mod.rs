@@ -22,6 +22,9 @@ const MOST: usize = 256;
 /// So many groups are worth a trip of their own while others are answered.
 const ENOUGH: usize = 16;
 
+/// Who is back sooner than that has not been to Redis: all whom he went for went away, or were answered here.
+const SHORTEST: Duration = Duration::from_micros(5);
+
 /// The memory for the places of so many groups is kept while nobody waits.
 const SPARE: usize = 1_024;
 
@@ -86,6 +89,11 @@ impl Lane {
         if let Some(together) = waiting.get_mut(place.wrapping_sub(left)) {
             together.callers.push(caller);
         }
+    }
+
+    /// Those who wait go with somebody who has left already, and has nothing to ask himself.
+    pub(super) fn gather(&mut self) -> Vec<Together> {
+        self.take(MOST)
     }
 
     /// Lets those who wait go beside those who are on the way, if somebody may; where nobody is, in place of
@@ -192,8 +200,8 @@ impl Lane {
     fn back(&mut self, ticket: u64, now: Instant) -> Option<usize> {
         let at = self.away.iter().position(|away| away.ticket == ticket)?;
         let away = self.away.get_mut(at)?;
-        if !mem::replace(&mut away.back, true) {
-            let took = now.saturating_duration_since(away.since);
+        let took = now.saturating_duration_since(away.since);
+        if !mem::replace(&mut away.back, true) && took >= SHORTEST {
             // Of a few that took longer, most waited for something that does not come again.
             let trip = self
                 .trip
