@@ -36,7 +36,7 @@ impl OnTheWay {
     /// One request that goes by itself.
     pub(super) fn alone(self, alone: [Together; 1]) -> Reply<Decisions> {
         Reply::Wait(Box::pin(async move {
-            let mut answers = self.inner.ask(&alone).await;
+            let mut answers = self.inner.ask(&alone, false).await;
             let corrupt = || StoreError::new(StoreErrorKind::Corrupt);
             let mut decisions = answers.pop().ok_or_else(corrupt)??;
             decisions.pop().ok_or_else(corrupt)
@@ -105,7 +105,7 @@ impl OnTheWay {
             if waiting.is_empty() {
                 return (waiting, Vec::new());
             }
-            let answers = inner.ask(&waiting).await;
+            let answers = inner.ask(&waiting, true).await;
             (waiting, answers)
         })
     }

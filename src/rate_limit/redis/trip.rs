@@ -53,10 +53,11 @@ struct Sent<'a> {
 
 impl Inner {
     /// Decides about requests in one exchange, if Redis is there to be asked. Those of several groups are all
-    /// under windows, on a server that has them all.
+    /// under windows, on a server that has them all. Who drives goes on whichever callers go away.
     pub(super) async fn ask(
         self: &Arc<Self>,
         requests: &[Together],
+        drives: bool,
     ) -> Vec<Result<Few<Decisions>, StoreError>> {
         let names = || {
             let limits = requests.iter().flat_map(|together| &together.group.limits);
@@ -66,7 +67,7 @@ impl Inner {
             Ok(asking) => asking,
             Err(error) => return requests.iter().map(|_| Err(error.clone())).collect(),
         };
-        let answers = match self.trip(requests).await {
+        let answers = match self.trip(requests, drives).await {
             Ok(answers) => answers,
             Err(error) => requests.iter().map(|_| Err(error.clone())).collect(),
         };
@@ -90,6 +91,7 @@ impl Inner {
     async fn trip(
         self: &Arc<Self>,
         requests: &[Together],
+        drives: bool,
     ) -> Result<Vec<Result<Few<Decisions>, StoreError>>, StoreError> {
         let callers = requests.iter().flat_map(|together| &together.callers);
         let said = callers.map(|caller| caller.said).max().unwrap_or(0);
@@ -100,7 +102,11 @@ impl Inner {
         let now = self.now(said, left).await?;
         let at = Instant::now();
         let left = left.saturating_sub(at - started);
-        let out = Out { now, started };
+        let out = Out {
+            now,
+            started,
+            drives,
+        };
         let asked: Vec<_> = requests
             .iter()
             .map(|together| self.asked(together, out))

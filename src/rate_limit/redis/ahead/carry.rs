@@ -42,6 +42,8 @@ struct Caring {
 pub(in crate::rate_limit::redis) struct Out {
     pub(in crate::rate_limit::redis) now: Now,
     pub(in crate::rate_limit::redis) started: Instant,
+    /// Whether it goes on whoever goes away.
+    pub(in crate::rate_limit::redis) drives: bool,
 }
 
 impl Inner {
@@ -96,7 +98,7 @@ impl Inner {
         times: &[Times],
         out: Out,
     ) -> Option<Ticket> {
-        if !self.takes_ahead() || out.now.is_the_callers() {
+        if !self.takes_ahead() || !out.drives || out.now.is_the_callers() {
             return None;
         }
         let Together { group, callers } = together;
