@@ -20,6 +20,8 @@ mod quota;
 #[cfg(feature = "redis")]
 mod redis;
 #[cfg(feature = "redis")]
+mod redis_ahead;
+#[cfg(feature = "redis")]
 mod redis_back;
 #[cfg(feature = "redis")]
 mod redis_kept;
