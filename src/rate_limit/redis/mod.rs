@@ -16,6 +16,11 @@
 //! process lets in is seen at once. What it gives back, resets or blocks is seen a second later at the latest, and
 //! under a limit that is known to be refused when a segment leaves the view.
 //!
+//! Where it is [asked for](RedisRateLimits::units_ahead), a trip about a busy key counts some units more than it
+//! needs, which the requests that come next have at once ([`ahead`]). Such a request is one of that trip that hears its answer
+//! late: it is let in only while it would not have to be moved, and no later than the deadline after the trip
+//! set out, so all that is said of answers below holds for it.
+//!
 //! Decisions about many keys travel together, a few trips at a time, one of which is on its way while the answers
 //! of the other are heard; those under the same limits go as one ([`coalesce`]).
 //!
@@ -57,9 +62,11 @@
 //! | 10,000, 256 | 0.35 | 2.0 |
 //! | 1, 64 | 0.12 | 2.6 |
 //! | 1, 256 | 0.035 | 6.6 |
+//! | 1, 64, with 1,000 units ahead | 0.007 | 17 |
+//! | 1, 256, with 1,000 units ahead | 0.005 | 17 |
 //!
 //! Under one key a trip is what costs: with 64 requests it takes as long as about 25 scripts, however many are
-//! summed up in it. One request alone takes 1.1 of a bare pair of commands, and one that is known to be refused
+//! summed up in it. [Units ahead](RedisRateLimits::units_ahead) spare the next requests that trip. One request alone takes 1.1 of a bare pair of commands, and one that is known to be refused
 //! none at all. A key takes, with its name:
 //!
 //! | segments | limit to 16,383 | beyond |
@@ -72,7 +79,8 @@
 //! 98 %: up to a tenth and up to a third more of Redis' time a decision.
 //!
 //! Each process holds some megabytes of its own at most: which 65,536 keys have an expiry, at most 32,768 keys as
-//! they were read, and at most 16,384 groups of limits that are being refused, until a segment leaves the view.
+//! they were read, at most 16,384 groups of limits that are being refused, until a segment leaves the view, and with
+//! units ahead at most 256 keys that are asked about much.
 
 mod ahead;
 mod behind;
@@ -90,6 +98,7 @@ mod lane;
 mod mix;
 mod sample;
 mod state;
+mod store;
 mod time;
 mod together;
 mod trip;
@@ -97,34 +106,21 @@ mod verbs;
 mod view;
 mod wire;
 
-use std::{
-    fmt,
-    sync::Arc,
-    time::{Duration, SystemTime},
-};
-
-use tokio::runtime::Handle;
+use std::{fmt, sync::Arc, time::Duration};
 
 use self::{
     ahead::{Ahead, Carers},
     breaker::Breaker,
-    coalesce::{Coalescer, Joined, LaneOf},
+    coalesce::Coalescer,
     denied::Denied,
-    drive::OnTheWay,
     expiring::Expiring,
-    group::{Costs, Group, Limit, group_identity},
     kept::Kept,
     time::{Now, ServerTime},
-    together::Together,
 };
-use super::{
-    Decisions, Hit, Quota, RateLimitStore,
-    identity::{Identities, Identity},
-    window::nanos,
-};
+use super::identity::{Identities, Identity};
 use crate::{
     config::ConfigError,
-    store::{Call, RedisStore, Reply, StoreError, StoreErrorKind},
+    store::{Call, RedisStore, StoreError},
 };
 
 const DEADLINE: Duration = Duration::from_millis(50);
@@ -236,7 +232,7 @@ impl RedisRateLimits {
     }
 
     /// Asks Redis about every request, and for all that is counted, also where it is known: what an operator
-    /// [resets](RateLimitStore::reset) or blocks is then heeded at once by every process.
+    /// [resets](super::RateLimitStore::reset) or blocks is then heeded at once by every process.
     #[must_use]
     pub fn ask_always(self) -> Self {
         self.change(|inner| inner.remembers = false)
@@ -286,110 +282,6 @@ impl RedisRateLimits {
     #[must_use]
     pub fn on_outage(self, told: impl Fn(bool) + Send + Sync + 'static) -> Self {
         self.change(|inner| inner.breaker = inner.breaker.telling(Arc::new(told)))
-    }
-}
-
-impl RateLimitStore for RedisRateLimits {
-    fn hit(&self, hits: &[Hit<'_>], now: SystemTime) -> Reply<Decisions> {
-        if hits.is_empty() {
-            return Reply::Ready(Err(StoreError::new(StoreErrorKind::Corrupt)));
-        }
-        let (inner, said) = (&self.0, nanos(now));
-        let id = group_identity(&inner.identities, hits);
-        if let Some(let_in) = inner.ahead(id, hits) {
-            return Reply::Ready(Ok(let_in));
-        }
-        if inner.remembers
-            && !inner.denied.is_empty()
-            && let Some(now) = inner.time.known(said)
-            && let Some(refused) = inner.denied.look(id, hits, &inner.time, now)
-        {
-            return Reply::Ready(Ok(refused));
-        }
-        let names = || {
-            let limits = hits
-                .iter()
-                .map(|hit| Limit::of(&inner.identities, &inner.store, hit));
-            limits.map(|limit| limit.name).collect()
-        };
-        if inner.breaker.refuses(names) {
-            return Reply::Ready(Err(StoreError::new(StoreErrorKind::Unreachable)));
-        }
-        // It takes its place among those who wait at once.
-        let group = || Group::new(id, &inner.identities, &inner.store, hits);
-        let windows = hits.iter().all(group::is_window);
-        let lane = if windows && !inner.store.is_cluster() {
-            LaneOf::All
-        } else {
-            LaneOf::group(id)
-        };
-        let joined = if windows || hits.len() == 1 {
-            let gathers = || inner.gathers(id);
-            let costs = Costs::of(hits);
-            inner
-                .coalescer
-                .join((lane, id), group, costs, said, gathers)
-        } else {
-            // Of a log or a pace among several limits, it would have to be known beforehand whom the others
-            // let in.
-            Joined::First(coalesce::ALONE)
-        };
-        let inner = Arc::clone(inner);
-        let away = |inner: &Arc<Inner>, ticket| OnTheWay {
-            inner: Arc::clone(inner),
-            lane,
-            ticket,
-            runtime: Handle::try_current().ok(),
-        };
-        let waits = match joined {
-            Joined::First(ticket) => {
-                let alone = [Together::alone(group(), Costs::of(hits), said)];
-                return away(&inner, ticket).alone(alone);
-            }
-            Joined::Waits(waits) => waits,
-            Joined::Gathers(waits, ticket) => {
-                away(&inner, ticket).begin(Vec::new());
-                waits
-            }
-            Joined::Goes(waits, ticket, others) => {
-                away(&inner, ticket).begin(others);
-                waits
-            }
-        };
-        Reply::Wait(Box::pin(async move {
-            inner.coalescer.watch(inner.deadline);
-            let lost = |_| StoreError::new(StoreErrorKind::Unreachable);
-            waits.await.map_err(lost)?
-        }))
-    }
-
-    fn refund(&self, hits: &[Hit<'_>], counted: SystemTime, now: SystemTime) -> Reply<()> {
-        let age = nanos(now).saturating_sub(nanos(counted));
-        self.background(hits, nanos(now), move |inner, limit, cost, now| async move {
-            inner.refund(&limit, cost, age, now).await
-        })
-    }
-
-    fn charge(&self, hits: &[Hit<'_>], now: SystemTime) -> Reply<()> {
-        self.background(hits, nanos(now), |inner, limit, cost, now| async move {
-            inner.charge(&limit, cost, now).await
-        })
-    }
-
-    fn reset(&self, key: &[u8], quota: &Quota) -> Reply<()> {
-        let hit = Hit::new(key, *quota, 1);
-        let last = self.0.time.last();
-        self.background(&[hit], last, |inner, limit, _, now| async move {
-            inner.reset(&limit, now).await
-        })
-    }
-
-    fn block(&self, key: &[u8], quota: &Quota, until: SystemTime, now: SystemTime) -> Reply<()> {
-        let span = Duration::from_nanos(nanos(until).saturating_sub(nanos(now)));
-        let hit = Hit::new(key, *quota, 1);
-        self.background(&[hit], nanos(now), move |inner, limit, _, now| async move {
-            inner.block(&limit, span, now).await
-        })
     }
 }
 

@@ -16,7 +16,10 @@
 //! 6. A reset or a block by this process ends all that it has, which is given back before, and those on their
 //!    way, which stay counted: they may be gone already.
 
+mod busy;
 mod carry;
+#[cfg(test)]
+mod play;
 #[cfg(test)]
 mod tests;
 
@@ -29,9 +32,9 @@ use std::{
     time::{Duration, Instant},
 };
 
-use super::{group::Group, time::Now};
 use crate::rate_limit::{Decision, Quota, identity::Identity};
 
+use self::busy::{Busy, CountedAt, Held, Left};
 pub(super) use self::carry::{Carers, Out};
 
 /// So long a unit may wait for whoever has it.
@@ -61,53 +64,6 @@ pub(super) struct Ahead {
 struct Table {
     places: [Mutex<Vec<Busy>>; PLACES],
     turns: AtomicU64,
-}
-
-/// A key that is asked about much.
-struct Busy {
-    id: Identity,
-    /// What each request costs.
-    cost: u32,
-    /// When it last was.
-    seen: Instant,
-    /// The trips with several requests, up to as many as matter.
-    trips: u32,
-    /// For how many requests the next trip takes units.
-    next: u32,
-    /// The room that was left lately.
-    room: Option<u32>,
-    /// The trip that takes units.
-    away: Option<u64>,
-    held: Option<Held>,
-}
-
-/// Units that were counted, and may be had.
-struct Held {
-    units: u32,
-    /// As many as there were at first.
-    taken: u32,
-    until: Instant,
-    /// The room in front of whoever has the first of them, and how long it takes until nothing is counted.
-    room: u32,
-    reset_after: Duration,
-    counted: CountedAt,
-}
-
-/// Where units were counted.
-#[derive(Clone, Debug)]
-pub(super) struct CountedAt {
-    pub(super) group: Arc<Group>,
-    pub(super) segment: u64,
-    /// The time that the trip went by, and no later than when it read it.
-    pub(super) now: Now,
-    pub(super) asked: Instant,
-}
-
-/// Units that nobody had.
-#[derive(Debug)]
-pub(super) struct Left {
-    pub(super) units: u32,
-    pub(super) counted: CountedAt,
 }
 
 /// A trip about a busy key. If it is lost, so is what it took, and the key must be asked about much again.
@@ -303,52 +259,6 @@ impl Table {
         self.places[place]
             .lock()
             .unwrap_or_else(PoisonError::into_inner)
-    }
-}
-
-impl Busy {
-    /// What was had of units whose time is over, or of which there are none any more, says how many to take next.
-    fn settle(&mut self, now: Instant, most: u32) -> Option<Left> {
-        let held = self.held.as_ref()?;
-        if held.lasts(self.cost, now) {
-            return None;
-        }
-        let held = self.held.take()?;
-        let had = (held.taken - held.units) / self.cost.max(1);
-        if held.units == 0 {
-            self.next = had.saturating_mul(2).min(most);
-            self.seen = self.seen.max(held.until.min(now));
-        } else if had == 0 {
-            self.calm();
-        } else {
-            self.next = had;
-        }
-        self.room = Some(held.room.saturating_add(held.units));
-        held.left()
-    }
-
-    /// It has to be asked about much again before anything is taken.
-    fn calm(&mut self) {
-        (self.trips, self.next) = (0, 0);
-    }
-
-    fn is_idle(&self, now: Instant) -> bool {
-        let since = now.saturating_duration_since(self.seen);
-        self.held.is_none() && self.away.is_none() && since > LIFE
-    }
-}
-
-impl Held {
-    /// Whether there are units for one more request.
-    fn lasts(&self, cost: u32, now: Instant) -> bool {
-        cost > 0 && cost <= self.units && now < self.until
-    }
-
-    fn left(self) -> Option<Left> {
-        (self.units > 0).then_some(Left {
-            units: self.units,
-            counted: self.counted,
-        })
     }
 }
 
