@@ -17,9 +17,9 @@
 //! under a limit that is known to be refused when a segment leaves the view.
 //!
 //! Where it is [asked for](RedisRateLimits::units_ahead), a trip about a busy key counts some units more than it
-//! needs, which the requests that come next have at once ([`ahead`]). Such a request is one of that trip that hears its answer
-//! late: it is let in only while it would not have to be moved, and no later than the deadline after the trip
-//! set out, so all that is said of answers below holds for it.
+//! needs, which the requests that come next have at once ([`ahead`]). Such a request is one of that trip that
+//! hears its answer late: it is let in only while it would not have to be moved, and no later than the deadline
+//! after the trip set out, so all that is said of answers below holds for it.
 //!
 //! Decisions about many keys travel together, a few trips at a time, one of which is on its way while the answers
 //! of the other are heard; those under the same limits go as one ([`coalesce`]).
@@ -62,8 +62,8 @@
 //! | 10,000, 256 | 0.35 | 2.0 |
 //! | 1, 64 | 0.12 | 2.6 |
 //! | 1, 256 | 0.035 | 6.6 |
-//! | 1, 64, with 1,000 units ahead | 0.007 | 17 |
-//! | 1, 256, with 1,000 units ahead | 0.005 | 17 |
+//! | 1, 64, up to 1,000 units ahead | 0.007 | 14 |
+//! | 1, 256, up to 1,000 units ahead | 0.010 | 13 |
 //!
 //! Under one key a trip is what costs: with 64 requests it takes as long as about 25 scripts, however many are
 //! summed up in it. [Units ahead](RedisRateLimits::units_ahead) spare the next requests that trip. One request alone takes 1.1 of a bare pair of commands, and one that is known to be refused
@@ -250,21 +250,23 @@ impl RedisRateLimits {
     ///   while the server's time, with all that is uncertain of it, is still in the segment that it was counted in;
     ///   for 20 ms at most, and no longer than the [deadline](Self::deadline).
     /// - Units that nobody had are given back, 25 ms after they were counted at the latest. Nobody waits for that.
-    ///   Until then another process may be refused for want of them, by so many for each process and key, and
-    ///   where it remembers a refusal until a segment leaves the view. So none are taken unless at least half of
-    ///   the limit is left besides. Those of a process that ends, or that cannot reach Redis, stay counted until
-    ///   their segment leaves.
+    ///   Until then another process may be refused for want of them, and where it remembers a refusal, until a
+    ///   segment leaves the view. So no more than a sixteenth of the limit are taken for a key by a process, and
+    ///   none unless at least half of the limit is left besides. What cannot be given back, as the process
+    ///   ends or stands still, or Redis is away, stays counted until its segment leaves.
     /// - They are taken in the sliding window only, for requests that are under one limit and cost the same,
     ///   and not with [`ask_always`](Self::ask_always), nor [by the callers' clock](Self::by_the_callers_clock).
-    /// - A reset or a block by this process ends them at once. Another process' is heeded by those who have units
-    ///   20 ms later at most. What is given back within 25 ms after another process' reset may be missing
-    ///   from what is counted anew, by so many for each process. A peek counts units that nobody has yet.
+    /// - A reset or a block by this process ends them at once; another process' does so 20 ms later at most. What is
+    ///   given back shortly after another process' reset may be missing from what is counted anew, by so many
+    ///   for each process. A peek counts units that nobody has yet, and who has one is told what was left when it
+    ///   was counted.
     ///
     /// ```
     /// use portcullis::{rate_limit::RedisRateLimits, store::RedisStore};
     ///
     /// let redis = RedisStore::new("redis://localhost")?;
     /// let limits = RedisRateLimits::new(redis).units_ahead(1_000);
+    /// assert!(format!("{limits:?}").contains("units_ahead: 1000"));
     /// # Ok::<(), portcullis::config::ConfigError>(())
     /// ```
     #[must_use]
@@ -275,7 +277,11 @@ impl RedisRateLimits {
     /// Goes by the caller's clock instead of the server's: for tests, where time stands still.
     #[must_use]
     pub fn by_the_callers_clock(self) -> Self {
-        self.change(|inner| inner.time = ServerTime::the_callers())
+        self.change(|inner| {
+            inner.time = ServerTime::the_callers();
+            // What others have ahead is by the server's.
+            inner.ahead = Ahead::of_at_most(inner.ahead.most());
+        })
     }
 
     /// Replaces what is told when Redis no longer answers (`true`), and when it does again (`false`).

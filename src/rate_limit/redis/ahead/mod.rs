@@ -8,9 +8,10 @@
 //! 2. One is had only while the latest time that it may be still lies in the segment that it was counted in, and
 //!    no longer than [`LIFE`] or the deadline after its trip set out.
 //! 3. A process has at most so many of a key as it was allowed, those on their way included.
-//! 4. Some are taken only where at least half of the limit is left after it, and only if the last trips carried
-//!    several requests, or the last units were all had in time: the first time as many as there were requests,
-//!    then up to twice as many as last time; where some were left, as many as were had.
+//! 4. Some are taken only where at least half of the limit is left besides, and no more than a sixteenth of it:
+//!    so what eight processes take at once was there. And only if the last trips carried several requests, or the
+//!    last units were all had in time: the first time as many as there were requests, then up to twice as many
+//!    as last time; where some were left, as many as were had.
 //! 5. What is left is given back: by the next trip, and by who looks after it in the background. Nobody waits
 //!    for that. What cannot be given back stays counted until its segment leaves.
 //! 6. A reset or a block by this process ends all that it has, which is given back before, and those on their
@@ -32,10 +33,9 @@ use std::{
     time::{Duration, Instant},
 };
 
-use crate::rate_limit::{Decision, Quota, identity::Identity};
-
 use self::busy::{Busy, CountedAt, Held, Left};
 pub(super) use self::carry::{Carers, Out};
+use crate::rate_limit::{Decision, Quota, identity::Identity};
 
 /// So long a unit may wait for whoever has it.
 pub(super) const LIFE: Duration = Duration::from_millis(20);
@@ -48,6 +48,9 @@ const SEVERAL: usize = 4;
 
 /// After so many trips with several, the next takes units ahead.
 const TRIPS: u32 = 2;
+
+/// Of a limit, no more than one part in so many is taken ahead.
+const SHARE: u32 = 16;
 
 /// Keys are looked after in so many places of so many; one that finds all taken has no units ahead.
 const PLACES: usize = 64;
@@ -187,7 +190,8 @@ impl Ahead {
         }
         let own = wish.cost.saturating_mul(wish.requests);
         let room = busy.room.unwrap_or(0).saturating_sub(own);
-        let most = room.saturating_sub(half(wish.limit)).min(self.most);
+        let spare = room.saturating_sub(half(wish.limit));
+        let most = spare.min(wish.limit / SHARE).min(self.most);
         let requests = busy.next.min(most / wish.cost.max(1));
         let units = if wish.until.saturating_duration_since(now) > WORTH {
             requests * wish.cost

@@ -142,6 +142,17 @@ fn nothing_is_taken_unless_half_of_the_limit_is_left() {
 }
 
 #[test]
+fn no_more_is_taken_than_a_sixteenth_of_the_limit() {
+    let taken = Taken {
+        ahead: Ahead::of_at_most(1_000),
+        group: group(quota(Taken::LIMIT)),
+        start: Instant::now(),
+    };
+    let units = [(); 2].map(|()| taken.trip(100, 1, taken.start));
+    assert_eq!(units, [0, Taken::LIMIT / SHARE]);
+}
+
+#[test]
 fn a_trip_that_is_lost_ends_it() {
     let taken = Taken::new();
     for _ in 0..8 {
