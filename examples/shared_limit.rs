@@ -6,7 +6,7 @@
 //! `PORT=3001 cargo run --example shared_limit --features rate-limit,redis,axum`
 //!
 //! The environment says the rest: REDIS_URL (`redis://localhost`), KEY_PREFIX (`example:`), LIMIT (1000),
-//! WINDOW_MS (10000), DEADLINE_MS (50). CLOCK_SKEW_MS sets the clock of this process' limiter ahead, which
+//! WINDOW_MS (10000), DEADLINE_MS (50), UNITS_AHEAD (0). CLOCK_SKEW_MS sets the clock of this process' limiter ahead, which
 //! changes nothing: the time is Redis'. ADMISSIONS names a file that gets a line for every request that was
 //! let in: when it came and when it had passed, in nanoseconds since 1970.
 
@@ -39,6 +39,7 @@ async fn main() -> Result<(), Box<dyn Error>> {
     let redis = RedisStore::new(&url)?.key_prefix(&prefix)?;
     let limits = RedisRateLimits::new(redis)
         .deadline(Duration::from_millis(setting("DEADLINE_MS", 50)?))?
+        .units_ahead(setting("UNITS_AHEAD", 0)?)
         // Where somebody is to be woken up: once when Redis is away, once when it is back.
         .on_outage(|out| eprintln!("Redis is {}.", if out { "away" } else { "back" }));
     let layer = RateLimitLayer::new(quota)

@@ -75,6 +75,15 @@ impl Drop for Server {
     }
 }
 
+/// What the servers have in common.
+#[derive(Clone, Copy, Debug)]
+enum Sharing {
+    Nothing,
+    One,
+    /// One limit, of which each takes units ahead while half of it is left.
+    Ahead,
+}
+
 /// What a run showed.
 struct Run {
     /// Of each server.
@@ -85,12 +94,16 @@ struct Run {
 }
 
 impl Run {
-    fn new(window: Duration, span: Duration, deadline: Duration, shared: bool) -> Self {
+    fn new(window: Duration, span: Duration, deadline: Duration, sharing: Sharing) -> Self {
         let redis = RedisServer::start();
         let servers: Vec<_> = (0..SERVERS)
             .map(|index| {
-                let file = format!("admissions-{}-{index}-{shared}", std::process::id());
-                let prefix = if shared { 0 } else { index };
+                let file = format!("admissions-{}-{index}-{sharing:?}", std::process::id());
+                let (prefix, ahead) = match sharing {
+                    Sharing::Nothing => (index, 0),
+                    Sharing::One => (0, 0),
+                    Sharing::Ahead => (0, LIMIT),
+                };
                 let skew = if index < 2 { 3_000 } else { 0 };
                 Server::start(
                     Path::new(env!("CARGO_TARGET_TMPDIR")).join(file),
@@ -101,6 +114,7 @@ impl Run {
                         ("WINDOW_MS", window.as_millis().to_string()),
                         ("DEADLINE_MS", deadline.as_millis().to_string()),
                         ("CLOCK_SKEW_MS", skew.to_string()),
+                        ("UNITS_AHEAD", ahead.to_string()),
                     ],
                 )
             })
@@ -158,6 +172,15 @@ impl Run {
 
 #[test]
 fn four_processes_under_full_load_share_one_limit() {
+    share_one_limit(Sharing::One);
+}
+
+#[test]
+fn four_processes_that_take_units_ahead_share_one_limit() {
+    share_one_limit(Sharing::Ahead);
+}
+
+fn share_one_limit(sharing: Sharing) {
     let _alone = alone();
     let run = if is_long() {
         let deadline = Duration::from_millis(50);
@@ -165,7 +188,7 @@ fn four_processes_under_full_load_share_one_limit() {
             Duration::from_secs(10),
             Duration::from_secs(60),
             deadline,
-            true,
+            sharing,
         )
     } else {
         // A machine that does other things besides may leave Redis without its turn for longer than 50 ms.
@@ -174,7 +197,7 @@ fn four_processes_under_full_load_share_one_limit() {
             Duration::from_secs(2),
             Duration::from_secs(12),
             deadline,
-            true,
+            sharing,
         )
     };
     run.tell();
@@ -199,7 +222,7 @@ fn processes_that_share_nothing_are_found_out() {
     let _alone = alone();
     // As long a window as a slow machine needs to let more than the limit in.
     let window = Duration::from_secs(4);
-    let run = Run::new(window, window, window, false);
+    let run = Run::new(window, window, window, Sharing::Nothing);
     run.tell();
     assert!(surely_within(&run.all(), window) > LIMIT);
 }
