@@ -97,6 +97,11 @@
 //! server's. What happens when Redis does not answer is [`RateLimitLayer::on_store_error`]'s to say, and no
 //! request waits longer than the store's deadline, 50 ms by default.
 //!
+//! A decision is at most one round trip, shared by those who ask at the same time. Where so many ask about one key
+//! that the trips are what they wait for, `RedisRateLimits::units_ahead` spares most of them: a process then counts
+//! some units before they are asked for, and gives back what nobody had a moment later. The limit holds
+//! all the same; another process may be refused meanwhile for want of them.
+//!
 //! Three failures in a row are an outage. Nobody waits for Redis then but one request at a time, which asks
 //! whether it is over: 10 ms after it began, later ten times a second. `RedisRateLimits::on_outage` tells both
 //! edges, once each, to whoever is to be woken up. On a Cluster, keys of other masters are counted all the

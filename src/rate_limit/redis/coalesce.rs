@@ -10,6 +10,9 @@
 //! gathered. On a Cluster, and for logs and paces, each group of limits has a lane of its own in which one is
 //! on its way at a time: another's server may be away. Nobody waits in a circle, as nobody who is on his way
 //! waits for anybody.
+//!
+//! About a key that may have units ahead, whoever comes first goes as soon as the runtime comes to his task, with
+//! those who have come by then.
 
 use std::{
     collections::{HashMap, hash_map::Entry},

@@ -63,7 +63,7 @@
 //! | 1, 64 | 0.12 | 2.6 |
 //! | 1, 256 | 0.035 | 6.6 |
 //! | 1, 64, up to 1,000 units ahead | 0.007 | 14 |
-//! | 1, 256, up to 1,000 units ahead | 0.010 | 13 |
+//! | 1, 256, up to 1,000 units ahead | 0.010 | 12 |
 //!
 //! Under one key a trip is what costs: with 64 requests it takes as long as about 25 scripts, however many are
 //! summed up in it. [Units ahead](RedisRateLimits::units_ahead) spare the next requests that trip. One request alone takes 1.1 of a bare pair of commands, and one that is known to be refused
