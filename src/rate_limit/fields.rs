@@ -1,16 +1,12 @@
 //! The header fields of draft-ietf-httpapi-ratelimit-headers-11: `RateLimit-Policy` and `RateLimit`.
 
-use std::{
-    sync::LazyLock,
-    time::{Duration, SystemTime},
-};
+use std::time::{Duration, SystemTime};
 
 use http::{HeaderMap, HeaderName, HeaderValue};
 
 use super::{
     Decision, Decisions, Quota,
     buffer::{Buffer, decimal},
-    decision::Room,
 };
 use crate::clock::since_epoch;
 
@@ -53,14 +49,6 @@ pub(super) struct Policies {
     /// The first field.
     policy: HeaderValue,
 }
-
-/// Both fields, still empty: cloned, no name need be hashed.
-static FIELDS: LazyLock<HeaderMap> = LazyLock::new(|| {
-    let mut fields = HeaderMap::with_capacity(2);
-    fields.insert(RATE_LIMIT_POLICY, HeaderValue::from_static(""));
-    fields.insert(RATE_LIMIT, HeaderValue::from_static(""));
-    fields
-});
 
 impl Policies {
     /// A name that stands for two of the quotas gets the position of the later one appended.
@@ -115,24 +103,14 @@ impl Policies {
         ]
     }
 
+    /// Puts both fields into the head of a response, unless it has either.
+    pub(super) fn put(&self, decisions: &Decisions, headers: &mut HeaderMap) {
+        put(headers, || self.policy(), || self.left(decisions));
+    }
+
     /// The first field, of which clones are counted apart from those of the others.
     pub(super) fn policy_apart(&self) -> HeaderValue {
         HeaderValue::from_bytes(self.policy.as_bytes()).unwrap_or(HeaderValue::from_static(""))
-    }
-
-    /// Puts both fields into the head of a response, unless it has either: then what is inside has told
-    /// the client about a quota nearer to it.
-    pub(super) fn put(&self, decisions: &Decisions, headers: &mut HeaderMap) {
-        put(headers, &self.policy, || self.left(decisions));
-    }
-
-    /// As [`Policies::put`], of one quota.
-    #[inline]
-    pub(super) fn put_room(&self, policy: &HeaderValue, room: Room, headers: &mut HeaderMap) {
-        let head = self.heads.first().map_or(&b""[..], |head| head);
-        put(headers, policy, || {
-            left_of(head, room.remaining, seconds_of(room.reset_after))
-        });
     }
 
     fn policy(&self) -> HeaderValue {
@@ -149,25 +127,29 @@ impl Policies {
     }
 }
 
+/// Puts both fields into the head of a response, unless it has either: then what is inside has told
+/// the client about a quota nearer to it. The names are hashed each time: a map that has them, made once to be
+/// cloned, saves little, and lies among what other threads write.
 #[inline]
-fn put(headers: &mut HeaderMap, policy: &HeaderValue, left: impl FnOnce() -> HeaderValue) {
+pub(super) fn put(
+    headers: &mut HeaderMap,
+    policy: impl FnOnce() -> HeaderValue,
+    left: impl FnOnce() -> HeaderValue,
+) {
     if headers.capacity() == 0 {
-        *headers = FIELDS.clone();
-        let mut left = Some(left());
-        for (name, value) in headers.iter_mut() {
-            let told = left.take_if(|_| *name == RATE_LIMIT);
-            *value = told.unwrap_or_else(|| policy.clone());
-        }
-    } else if !headers.contains_key(RATE_LIMIT) && !headers.contains_key(RATE_LIMIT_POLICY) {
+        *headers = HeaderMap::with_capacity(2);
+    } else if headers.contains_key(RATE_LIMIT) || headers.contains_key(RATE_LIMIT_POLICY) {
+        return;
+    } else {
         headers.reserve(2);
-        headers.insert(RATE_LIMIT_POLICY, policy.clone());
-        headers.insert(RATE_LIMIT, left());
     }
+    headers.insert(RATE_LIMIT_POLICY, policy());
+    headers.insert(RATE_LIMIT, left());
 }
 
 /// As [`write_left`], of one quota and in one piece. It is written from its end, as numbers are.
 #[inline]
-fn left_of(head: &[u8], remaining: u32, seconds: u64) -> HeaderValue {
+pub(super) fn left_of(name: &str, remaining: u32, seconds: u64) -> HeaderValue {
     /// A name of 64 characters and what stands around it, both numbers, and `;t=`.
     const MOST: usize = 128;
     let mut text = [0; MOST];
@@ -178,10 +160,13 @@ fn left_of(head: &[u8], remaining: u32, seconds: u64) -> HeaderValue {
         text[at..at + 3].copy_from_slice(b";t=");
     }
     at = decimal(&mut text, at, u64::from(remaining));
-    let Some(free) = at.checked_sub(head.len()) else {
+    at -= 4;
+    text[at..at + 4].copy_from_slice(b"\";r=");
+    let Some(free) = at.checked_sub(1 + name.len()) else {
         return HeaderValue::from_static("");
     };
-    text[free..at].copy_from_slice(head);
+    text[free] = b'"';
+    text[free + 1..at].copy_from_slice(name.as_bytes());
     HeaderValue::from_bytes(&text[free..]).unwrap_or(HeaderValue::from_static(""))
 }
 
@@ -204,20 +189,29 @@ fn more_after(decision: &Decision) -> Duration {
 }
 
 /// Nanoseconds in whole seconds, rounded up.
-fn seconds_of(nanos: u64) -> u64 {
+#[inline]
+pub(super) fn seconds_of(nanos: u64) -> u64 {
     nanos.div_ceil(1_000_000_000)
 }
 
 /// The older fields, of the limit that has the least left.
 pub(super) fn legacy(decisions: &Decisions, at: SystemTime) -> [(HeaderName, HeaderValue); 3] {
+    legacy_of(tightest(decisions, at))
+}
+
+/// The values of the older fields.
+fn tightest(decisions: &Decisions, at: SystemTime) -> [u64; 3] {
     let tightest = decisions.iter().min_by_key(|decision| decision.remaining);
-    let values = tightest.map_or([0; 3], |decision| {
+    tightest.map_or([0; 3], |decision| {
         [
             u64::from(decision.limit),
             u64::from(decision.remaining),
             seconds_up(since_epoch(at).saturating_add(more_after(decision))),
         ]
-    });
+    })
+}
+
+fn legacy_of(values: [u64; 3]) -> [(HeaderName, HeaderValue); 3] {
     let [limit, remaining, reset] = LEGACY;
     let [a, b, c] = values.map(HeaderValue::from);
     [(limit, a), (remaining, b), (reset, c)]
@@ -225,11 +219,16 @@ pub(super) fn legacy(decisions: &Decisions, at: SystemTime) -> [(HeaderName, Hea
 
 /// Puts the older fields into the head of a response, unless it has any of them.
 pub(super) fn put_legacy(decisions: &Decisions, at: SystemTime, headers: &mut HeaderMap) {
+    put_legacy_of(tightest(decisions, at), headers);
+}
+
+/// As [`put_legacy`], of a limit, what is left of it, and the Unix time when there is more.
+pub(super) fn put_legacy_of(values: [u64; 3], headers: &mut HeaderMap) {
     if LEGACY.iter().any(|name| headers.contains_key(name)) {
         return;
     }
     headers.reserve(LEGACY.len());
-    for (name, value) in legacy(decisions, at) {
+    for (name, value) in legacy_of(values) {
         headers.insert(name, value);
     }
 }

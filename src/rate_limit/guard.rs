@@ -16,9 +16,9 @@ use super::{
     ask::{Asked, Asking, Kept},
     decision::Room,
     fields::{Policies, legacy, put_legacy, seconds_up},
-    lanes::{Lane, Lanes},
     quick::Quick,
     settings::Settings,
+    told::{Telling, Told},
 };
 use crate::{
     audit::AuditKind,
@@ -36,17 +36,12 @@ const STORE_UNAVAILABLE: &str = "rate_limit_store_unavailable";
 
 /// The guard of [`RateLimitLayer`](super::RateLimitLayer).
 #[derive(Clone)]
-pub struct RateLimitGuard(Arc<Held>);
-
-/// One owner's count for both, as frameworks clone a guard for each request.
-struct Held {
-    config: Arc<Config>,
-    lanes: Lanes,
-}
+pub struct RateLimitGuard(Arc<Config>);
 
 pub(super) struct Config {
     pub(super) settings: Settings,
-    pub(super) policies: Policies,
+    policies: Policies,
+    telling: Option<Telling>,
     quick: Option<Quick>,
 }
 
@@ -59,11 +54,7 @@ enum Outcome {
     /// Nothing: it was not counted.
     Uncounted,
     /// By one quota, and there are fields to be put.
-    One {
-        lane: Arc<Lane>,
-        room: Room,
-        at: u64,
-    },
+    One(Told),
     Any(Box<(Asked, Decisions)>),
 }
 
@@ -72,13 +63,13 @@ const UNCOUNTED: Counted = Counted(Outcome::Uncounted);
 impl RateLimitGuard {
     pub(super) fn new(settings: Settings, policies: Policies) -> Self {
         let quick = Quick::of(&settings);
-        let config = Arc::new(Config {
+        let telling = Telling::of(&settings, &policies);
+        Self(Arc::new(Config {
             settings,
             policies,
+            telling,
             quick,
-        });
-        let lanes = Lanes::new(&config);
-        Self(Arc::new(Held { config, lanes }))
+        }))
     }
 }
 
@@ -88,7 +79,7 @@ impl Guard for RateLimitGuard {
 
     #[inline]
     fn check(&self, request: RequestHead<'_>) -> Check<Counted> {
-        let settings = &self.0.config.settings;
+        let settings = &self.0.settings;
         if settings
             .exempt
             .as_ref()
@@ -96,19 +87,19 @@ impl Guard for RateLimitGuard {
         {
             return Check::pass(UNCOUNTED);
         }
-        if let Some(quick) = &self.0.config.quick {
-            return Check::Ready(quick.decide(&self.0.config, &self.0.lanes, request));
+        if let Some(quick) = &self.0.quick {
+            return Check::Ready(quick.decide(&self.0, request));
         }
         match settings.ask(request) {
             Ok(Asking::Asked(asked, Reply::Ready(reply))) => {
-                Check::Ready(self.0.config.verdict(asked, reply))
+                Check::Ready(self.0.verdict(asked, reply))
             }
             Ok(Asking::Asked(asked, Reply::Wait(reply))) => {
-                let config = Arc::clone(&self.0.config);
+                let config = Arc::clone(&self.0);
                 Check::wait(async move { config.verdict(asked, reply.await) })
             }
             Ok(Asking::LookingUp(looking_up)) => {
-                let config = Arc::clone(&self.0.config);
+                let config = Arc::clone(&self.0);
                 Check::wait(async move {
                     let (asked, reply) = match config.settings.look_up(looking_up).await {
                         Ok(asked) => asked,
@@ -121,7 +112,7 @@ impl Guard for RateLimitGuard {
                     config.verdict(asked, reply)
                 })
             }
-            Err(refusal) => Check::Ready(self.0.config.without_key(refusal)),
+            Err(refusal) => Check::Ready(self.0.without_key(refusal)),
         }
     }
 
@@ -134,25 +125,25 @@ impl Guard for RateLimitGuard {
     }
 
     fn refusals(&self) -> &Refusals {
-        &self.0.config.settings.refusals
+        &self.0.settings.refusals
     }
 
     #[inline]
     fn departs(&self, pass: &Counted) -> bool {
-        let settings = &self.0.config.settings;
+        let settings = &self.0.settings;
         !matches!(pass.0, Outcome::Uncounted)
             && (settings.fields != RateLimitFields::None || settings.settle.is_some())
     }
 
     #[inline]
     fn departs_alone(pass: &Counted) -> bool {
-        matches!(pass.0, Outcome::One { .. })
+        matches!(pass.0, Outcome::One(_))
     }
 
     #[inline]
     fn depart_alone<B>(pass: Counted, response: &mut Response<B>) {
-        if let Outcome::One { lane, room, at } = pass.0 {
-            lane.tell(room, at, response.headers_mut());
+        if let Outcome::One(told) = pass.0 {
+            told.put(response.headers_mut());
         }
     }
 
@@ -160,15 +151,14 @@ impl Guard for RateLimitGuard {
     fn depart<B>(&self, pass: Counted, response: &mut Response<B>) {
         match pass.0 {
             Outcome::Uncounted => {}
-            Outcome::One { lane, room, at } => lane.tell(room, at, response.headers_mut()),
+            Outcome::One(told) => told.put(response.headers_mut()),
             Outcome::Any(counted) => {
                 let (asked, decisions) = *counted;
-                if let (Some(settle), Some(kept)) = (&self.0.config.settings.settle, &asked.kept) {
+                if let (Some(settle), Some(kept)) = (&self.0.settings.settle, &asked.kept) {
                     let cost = settle(asked.cost, response.status(), response.headers());
-                    self.0.config.settle(&asked, kept, cost);
+                    self.0.settle(&asked, kept, cost);
                 }
                 self.0
-                    .config
                     .put_fields(&asked, &decisions, response.headers_mut());
             }
         }
@@ -176,20 +166,14 @@ impl Guard for RateLimitGuard {
 }
 
 impl Config {
-    pub(super) fn follow_one(
-        &self,
-        lanes: &Lanes,
-        decision: Decision,
-        cost: u32,
-        at: u64,
-    ) -> Verdict<Counted> {
+    pub(super) fn follow_one(&self, decision: Decision, cost: u32, at: u64) -> Verdict<Counted> {
         if decision.allowed {
             let reset_after = decision.reset_after.as_nanos();
             let room = Room {
                 remaining: decision.remaining,
                 reset_after: u64::try_from(reset_after).unwrap_or(u64::MAX),
             };
-            return Verdict::Pass(self.counted(lanes, room, at));
+            return Verdict::Pass(self.counted(room, at));
         }
         let at = SystemTime::UNIX_EPOCH + Duration::from_nanos(at);
         let kept = None;
@@ -198,12 +182,11 @@ impl Config {
 
     /// A request that was let in by one quota.
     #[inline]
-    pub(super) fn counted(&self, lanes: &Lanes, room: Room, at: u64) -> Counted {
-        if self.settings.fields == RateLimitFields::None {
-            return UNCOUNTED;
+    pub(super) fn counted(&self, room: Room, at: u64) -> Counted {
+        match &self.telling {
+            Some(telling) => Counted(Outcome::One(telling.told(room, at))),
+            None => UNCOUNTED,
         }
-        let lane = lanes.own();
-        Counted(Outcome::One { lane, room, at })
     }
 
     #[cold]
@@ -381,7 +364,7 @@ impl Config {
 
 impl fmt::Debug for RateLimitGuard {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        self.0.config.settings.fmt(f)
+        self.0.settings.fmt(f)
     }
 }
 

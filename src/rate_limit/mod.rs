@@ -188,7 +188,6 @@ mod guard;
 mod identity;
 mod in_flight;
 mod key;
-mod lanes;
 mod large;
 mod layer;
 mod log;
@@ -207,6 +206,7 @@ mod state;
 mod store;
 mod table;
 mod ticks;
+mod told;
 mod window;
 
 #[cfg(feature = "redis")]

@@ -7,7 +7,6 @@ use super::{
     guard::{Config, Counted},
     identity::Sum,
     key::{ADDRESS_LENGTH, KeyBytes},
-    lanes::Lanes,
     settings::{Limit, Settings},
 };
 use crate::{
@@ -51,12 +50,7 @@ impl Quick {
 
     /// Decides on the shortest way.
     #[inline]
-    pub(super) fn decide(
-        &self,
-        config: &Config,
-        lanes: &Lanes,
-        request: RequestHead<'_>,
-    ) -> Verdict<Counted> {
+    pub(super) fn decide(&self, config: &Config, request: RequestHead<'_>) -> Verdict<Counted> {
         let settings = &config.settings;
         let own = settings.limits.first().and_then(|limit| limit.key.as_ref());
         let key = own.unwrap_or(&settings.key);
@@ -78,8 +72,8 @@ impl Quick {
             }
         };
         match counters.pass(&self.stored, identity, cost, at) {
-            Ok(room) => Verdict::Pass(config.counted(lanes, room, at)),
-            Err(decision) => config.follow_one(lanes, decision, cost, at),
+            Ok(room) => Verdict::Pass(config.counted(room, at)),
+            Err(decision) => config.follow_one(decision, cost, at),
         }
     }
 }

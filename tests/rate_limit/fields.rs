@@ -151,6 +151,77 @@ async fn many_and_long_names_fit() {
 }
 
 #[tokio::test]
+async fn names_of_all_lengths_and_characters_are_told_on_every_way() {
+    // All that a name may have: printable ASCII without quotes and backslashes.
+    let characters = (' '..='~').filter(|character| !matches!(character, '"' | '\\'));
+    let characters: String = characters.collect();
+    for length in 1..=64 {
+        for from_character in [0, characters.len() - length] {
+            let name = &characters[from_character..from_character + length];
+            let quota = MINUTE.name(Box::leak(Box::from(name)));
+            // One quota in memory is decided on the shortest way, unless somebody listens.
+            let heard = RateLimitLayer::new(quota).on_event(|_| {});
+            for layer in [RateLimitLayer::new(quota), heard] {
+                let answer = Door::new(layer).ask(from("192.0.2.1")).await;
+                let policy = format!("\"{name}\";q=60;w=60");
+                assert_eq!(answer.field("ratelimit-policy"), Some(&*policy));
+                let left = format!("\"{name}\";r=59;t=64");
+                assert_eq!(answer.field("ratelimit"), Some(&*left));
+                assert_eq!(answer.headers.len(), 2);
+            }
+        }
+    }
+}
+
+#[tokio::test]
+async fn the_most_that_can_be_left_is_told_without_a_time() {
+    let name: &'static str = Box::leak("n".repeat(64).into_boxed_str());
+    let quota = Quota::new(u32::MAX, Duration::from_secs(366 * 86_400)).name(name);
+    for layer in [
+        RateLimitLayer::new(quota),
+        RateLimitLayer::new(quota).on_event(|_| {}),
+    ] {
+        let answer = Door::new(layer.cost(|_| 0)).ask(from("192.0.2.1")).await;
+        let policy = format!("\"{name}\";q=4294967295;w=31622400");
+        assert_eq!(answer.field("ratelimit-policy"), Some(&*policy));
+        let left = format!("\"{name}\";r=4294967295");
+        assert_eq!(answer.field("ratelimit"), Some(&*left));
+    }
+}
+
+#[tokio::test]
+async fn fields_come_after_those_of_the_inner_service() {
+    for fields in [RateLimitFields::Ietf, RateLimitFields::Legacy] {
+        for layer in [
+            RateLimitLayer::new(MINUTE),
+            RateLimitLayer::new(MINUTE).on_event(|_| {}),
+        ] {
+            let door = Door::new(layer.fields(fields)).inner_field("x-inner", "kept");
+            let answer = door.ask(from("192.0.2.1")).await;
+            let told: Vec<_> = answer
+                .headers
+                .iter()
+                .map(|(name, value)| (name.as_str(), value.to_str().unwrap()))
+                .collect();
+            let expected = match fields {
+                RateLimitFields::Ietf => vec![
+                    ("x-inner", "kept"),
+                    ("ratelimit-policy", r#""default";q=60;w=60"#),
+                    ("ratelimit", r#""default";r=59;t=64"#),
+                ],
+                _ => vec![
+                    ("x-inner", "kept"),
+                    ("x-ratelimit-limit", "60"),
+                    ("x-ratelimit-remaining", "59"),
+                    ("x-ratelimit-reset", "1800000064"),
+                ],
+            };
+            assert_eq!(told, expected);
+        }
+    }
+}
+
+#[tokio::test]
 async fn without_fields_only_retry_after_is_left() {
     let door = Door::new(RateLimitLayer::new(Quota::per_minute(1)).fields(RateLimitFields::None));
     let answer = door.ask(from("192.0.2.1")).await;
@@ -175,5 +246,13 @@ async fn fields_of_the_inner_service_are_not_doubled() {
         let answer = door.ask(from("192.0.2.1")).await;
         assert_eq!(answer.headers.len(), 1, "{:?}", answer.headers);
         assert_eq!(answer.field(name), Some(value));
+    }
+    for name in ["limit", "remaining", "reset"] {
+        let name = Box::leak(format!("x-ratelimit-{name}").into_boxed_str());
+        let layer = RateLimitLayer::new(MINUTE).fields(RateLimitFields::Legacy);
+        let door = Door::new(layer).inner_field(name, "7");
+        let answer = door.ask(from("192.0.2.1")).await;
+        assert_eq!(answer.headers.len(), 1, "{:?}", answer.headers);
+        assert_eq!(answer.field(name), Some("7"));
     }
 }
