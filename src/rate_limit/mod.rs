@@ -180,6 +180,7 @@ mod blocks;
 mod buffer;
 mod counter;
 mod counters;
+mod decide;
 mod decision;
 mod events;
 mod fields;
