@@ -52,7 +52,7 @@ impl State {
         now: u64,
     ) -> Option<Room> {
         let second = seconds(now);
-        let current = now / quota.segment_nanos();
+        let current = quota.segment_of(now);
         let is_sure = age(self.touched, second).unsigned_abs() <= SURE;
         if !is_sure || apart(current, self.newest >> 8) != 0 {
             return None;

@@ -200,6 +200,7 @@ mod quick;
 mod quota;
 #[cfg(feature = "redis")]
 mod redis;
+mod segment;
 mod settings;
 mod slab;
 mod small;

@@ -120,7 +120,7 @@ fn advance_packed(
     now: u64,
 ) -> (u64, usize) {
     let (width, in_view) = (width(quota), quota.segment_count() as usize + 1);
-    let current = now / quota.segment_nanos();
+    let current = quota.segment_of(now);
     let by = usize::try_from(current.saturating_sub(newest)).unwrap_or(in_view);
     if oldest + by < in_view {
         // Nothing leaves: what is older than the oldest is empty.

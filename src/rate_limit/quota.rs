@@ -2,14 +2,14 @@
 
 use std::{num::NonZeroU32, time::Duration};
 
-use super::Algorithm;
+use super::{Algorithm, segment::Segment};
 use crate::config::ConfigError;
 
 /// The most segments that a window can be cut into.
 pub const MAX_SEGMENTS: u32 = 60;
 
 /// What a quota is cut into unless it says otherwise: a unit comes back at most a sixteenth of the window
-/// late, and a limit of up to 65,535 keeps a key's counts within one cache line.
+/// late, and most keys' counts need half a cache line.
 const DEFAULT_SEGMENTS: u32 = 16;
 
 const MIN_WINDOW: u64 = 1_000_000;
@@ -50,8 +50,8 @@ pub struct Quota {
     segments: u32,
     /// In nanoseconds.
     window: u64,
-    /// In nanoseconds: the window over the segments, rounded up.
-    segment: u64,
+    /// The window over the segments, rounded up.
+    pub(super) segment: Segment,
     algorithm: Algorithm,
     /// The most units at once, which is the limit but for a pace.
     burst: u32,
@@ -138,7 +138,7 @@ impl Quota {
         );
         Self {
             segments,
-            segment: self.window.div_ceil(segments as u64),
+            segment: Segment::new(self.window.div_ceil(segments as u64)),
             algorithm: Algorithm::SlidingWindow,
             burst: self.limit,
             ..self
@@ -276,18 +276,13 @@ impl Quota {
     /// The length of a segment: the window over the number of segments, rounded up to a nanosecond.
     #[must_use]
     pub const fn segment_length(&self) -> Duration {
-        Duration::from_nanos(self.segment)
+        Duration::from_nanos(self.segment.nanos())
     }
 
     /// The name of the policy.
     #[must_use]
     pub const fn policy_name(&self) -> &'static str {
         self.name
-    }
-
-    /// The length of a segment in nanoseconds, never 0.
-    pub(super) const fn segment_nanos(&self) -> u64 {
-        self.segment
     }
 
     /// The part of one of so many, at least 1.
@@ -309,7 +304,7 @@ impl Quota {
     pub(super) const fn view_nanos(&self) -> u64 {
         match self.algorithm {
             // At most 732 days: the window's bound, twice, with a single segment.
-            Algorithm::SlidingWindow => self.segment * (self.segments as u64 + 1),
+            Algorithm::SlidingWindow => self.segment.nanos() * (self.segments as u64 + 1),
             Algorithm::SlidingLog => self.window,
             Algorithm::Gcra => back_after(self.limit, self.window, self.burst) as u64,
         }
@@ -326,7 +321,7 @@ impl Quota {
             limit,
             segments: DEFAULT_SEGMENTS,
             window,
-            segment: window.div_ceil(DEFAULT_SEGMENTS as u64),
+            segment: Segment::new(window.div_ceil(DEFAULT_SEGMENTS as u64)),
             algorithm: Algorithm::SlidingWindow,
             burst: limit,
             name: "default",

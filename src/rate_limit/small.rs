@@ -26,7 +26,7 @@ impl State {
         if age(self.touched, second).unsigned_abs() > SURE {
             return None;
         }
-        let current = now / quota.segment_nanos();
+        let current = quota.segment_of(now);
         let by = u32::try_from(apart(current, self.newest >> 8)).ok()?;
         let (mut newest, mut older) = (self.newest & 0xff, u128::from_le_bytes(self.older));
         if by > 0 {
@@ -58,7 +58,7 @@ impl State {
     pub(super) fn unpack_small(&self, quota: &Quota, now: u64) -> SlidingWindow {
         let age = i64::from(age(self.touched, seconds(now)));
         let touched = (now / NANOS).saturating_add_signed(-age);
-        let near = touched.saturating_mul(NANOS) / quota.segment_nanos();
+        let near = quota.segment_of(touched.saturating_mul(NANOS));
         let mut window = SlidingWindow::new();
         window.newest = near.saturating_add_signed(-i64::from(apart(near, self.newest >> 8)));
         let counts = std::iter::once(self.newest & 0xff).chain(self.older.map(u32::from));

@@ -107,7 +107,7 @@ impl SlidingWindow {
     /// What the segment of that time does not hold is taken from older ones, whose units leave earlier: so
     /// nothing that stays leaves before its time.
     pub(super) fn give_back(&mut self, quota: &Quota, cost: u32, counted: u64) {
-        let segment = counted / quota.segment_nanos();
+        let segment = quota.segment_of(counted);
         let age = usize::try_from(self.newest.saturating_sub(segment)).unwrap_or(usize::MAX);
         let mut left = cost;
         let view = &mut self.counts[..=quota.segment_count() as usize];
@@ -120,7 +120,7 @@ impl SlidingWindow {
 
     /// Moves the view to the segment of `now`.
     pub(super) fn advance(&mut self, quota: &Quota, now: u64) {
-        let current = now / quota.segment_nanos();
+        let current = quota.segment_of(now);
         let in_view = quota.segment_count() as usize + 1;
         if current > self.newest {
             let by = usize::try_from(current - self.newest).map_or(in_view, |by| by.min(in_view));
