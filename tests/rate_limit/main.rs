@@ -22,6 +22,8 @@ mod redis;
 #[cfg(feature = "redis")]
 mod redis_ahead;
 #[cfg(feature = "redis")]
+mod redis_ahead_hostile;
+#[cfg(feature = "redis")]
 mod redis_back;
 #[cfg(feature = "redis")]
 mod redis_kept;

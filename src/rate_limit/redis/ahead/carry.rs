@@ -64,7 +64,8 @@ impl Inner {
 
     /// Whether it is better that who sets out about a key waits for those who come at the same moment.
     pub(in crate::rate_limit::redis) fn gathers(&self, id: Identity) -> bool {
-        self.takes_ahead() && self.ahead.is_busy(id)
+        // Outside of a runtime nobody could set out before he is waited for.
+        self.takes_ahead() && self.ahead.is_busy(id) && Handle::try_current().is_ok()
     }
 
     /// Answers those who have waited, as far as there are units by now.
