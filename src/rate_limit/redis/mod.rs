@@ -249,14 +249,15 @@ impl RedisRateLimits {
     /// - The limit holds as it does without: a unit is counted in Redis before anybody has it, and had only
     ///   while the server's time, with all that is uncertain of it, is still in the segment that it was counted in;
     ///   for 20 ms at most, and no longer than the [deadline](Self::deadline).
-    /// - Units that nobody had are given back, 25 ms after they were counted at the latest. Nobody waits for that.
+    /// - Units that nobody had are given back, about 25 ms after they were counted at the latest. Nobody waits for that.
     ///   Until then another process may be refused for want of them, and where it remembers a refusal, until a
     ///   segment leaves the view. So no more than a sixteenth of the limit are taken for a key by a process, and
-    ///   none unless at least half of the limit is left besides. What cannot be given back, as the process
-    ///   ends or stands still, or Redis is away, stays counted until its segment leaves.
+    ///   none unless at least half of the limit is left besides. What cannot be given back, as the process or the
+    ///   runtime that asked for it ends or stands still, or as Redis is away, stays counted until its segment leaves.
     /// - They are taken in the sliding window only, for requests that are under one limit and cost the same,
     ///   and not with [`ask_always`](Self::ask_always), nor [by the callers' clock](Self::by_the_callers_clock).
-    /// - A reset or a block by this process ends them at once; another process' does so 20 ms later at most. What is
+    /// - A reset or a block by this value or a clone of it ends them at once, and those that are on their way to it
+    ///   stay counted. Another process' does so 20 ms later at most. What is
     ///   given back shortly after another process' reset may be missing from what is counted anew, by so many
     ///   for each process. A peek counts units that nobody has yet, and who has one is told what was left when it
     ///   was counted.
