@@ -91,6 +91,16 @@ impl Now {
         }
     }
 
+    /// As a server would say that is heard at once.
+    #[cfg(test)]
+    pub(super) fn exactly(time: u64) -> Self {
+        Self {
+            time,
+            error: 0,
+            callers: false,
+        }
+    }
+
     /// The bounds for a quota.
     pub(super) fn times(self, quota: &Quota) -> Times {
         if self.callers {

@@ -204,9 +204,12 @@ impl Inner {
         if error.is_some() {
             deciding.admitted.fill(0);
         }
-        let all = error.is_none() && decisions.iter().all(Decisions::allowed);
-        let held = ticket.filter(|_| all).map_or(0, |ticket| {
-            self.hold(ticket, together, &deciding, (&asking, &counted), out)
+        let held = ticket.map_or(0, |ticket| {
+            if error.is_none() && decisions.iter().all(Decisions::allowed) {
+                self.hold(ticket, together, &deciding, (&asking, &counted), out)
+            } else {
+                ticket.lost()
+            }
         });
         let held = (held, now, took);
         self.settle(&deciding, &asking, &counted, &mut changes, held);

@@ -124,11 +124,16 @@ impl Inner {
             self.give_back_left(left);
         }
         let ticket = ticket?;
+        if self.kept.change(limit.id) != placed.change {
+            // Of a block that began since nothing would be read, and what it was to end is ended already.
+            return None;
+        }
         placed.units = placed.units.saturating_add(ticket.units);
         Some(ticket)
     }
 
-    /// How many of the units that were counted on a trip are not to be given back, as others may have them.
+    /// How many of the units that were counted on a trip are not to be given back, as others may have them or as
+    /// they are there no more. They may have them if all requests on the trip were let in.
     pub(in crate::rate_limit::redis) fn hold(
         self: &Arc<Self>,
         ticket: Ticket,
@@ -138,16 +143,16 @@ impl Inner {
         out: Out,
     ) -> u32 {
         let ([Asking::Window(placed)], [Some(counted)]) = counted else {
-            return 0;
+            return ticket.lost();
         };
         let ([limit], [times]) = (&together.group.limits[..], &deciding.times[..]) else {
-            return 0;
+            return ticket.lost();
         };
         let ([Seen::Window(view)], Some(cost)) = (&deciding.seen[..], cost_of_all(together)) else {
-            return 0;
+            return ticket.lost();
         };
         if view.full || !counted.short.is_empty() || counted.taken != placed.units {
-            return 0;
+            return ticket.lost();
         }
         let found = Found {
             limit: limit.quota.limit(),
@@ -181,6 +186,8 @@ impl Inner {
     /// known, so they stay counted.
     pub(in crate::rate_limit::redis) fn drop_ahead(&self, limit: &Limit) {
         if self.ahead.is_on() {
+            // Whoever sets out after this must not go by what was read before.
+            self.changed(limit.id);
             self.ahead.end(limit.id);
         }
     }

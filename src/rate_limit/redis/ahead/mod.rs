@@ -247,7 +247,8 @@ impl Ahead {
                 left.extend(busy.settle(now, self.most));
             }
             ways.retain(|busy| !busy.is_idle(now));
-            more |= !ways.is_empty();
+            // Whoever comes back with some looks after them then. He may stand still, and be back never.
+            more |= ways.iter().any(|busy| busy.away.is_none());
         }
         (left, more)
     }
@@ -296,6 +297,18 @@ impl Ticket {
             counted: found.counted,
         });
         units
+    }
+
+    /// The trip took nothing that others may have. How many of its units are not to be given back: none, unless it
+    /// was ended meanwhile.
+    pub(in crate::rate_limit::redis) fn lost(self) -> u32 {
+        let ways = self.table.ways(self.id);
+        let awaited = |busy: &Busy| busy.id == self.id && busy.away == Some(self.turn);
+        if ways.iter().any(awaited) {
+            0
+        } else {
+            self.units
+        }
     }
 }
 

@@ -4,7 +4,20 @@ use super::{
     play::{START, group, quota},
     *,
 };
-use crate::rate_limit::redis::{group::Group, time::ServerTime};
+use crate::{
+    rate_limit::{
+        Hit,
+        redis::{
+            Inner, RedisRateLimits,
+            group::{Costs, Group, group_identity},
+            time::{Now, ServerTime},
+            together::{Caller, Together},
+            trip::Asking,
+            wire::Placed,
+        },
+    },
+    store::RedisStore,
+};
 
 /// A key of which a trip has just taken units, and when.
 struct Taken {
@@ -161,6 +174,112 @@ fn a_trip_that_is_lost_ends_it() {
     let (ticket, _) = taken.ask(8, 1, taken.start);
     drop(ticket);
     assert_eq!(taken.trip(8, 1, taken.start), 0);
+}
+
+#[test]
+fn what_was_taken_for_nobody_is_given_back_unless_it_was_ended() {
+    for ended in [false, true] {
+        let taken = Taken::new();
+        for _ in 0..8 {
+            assert!(taken.take(1, taken.start).is_some());
+        }
+        let (ticket, _) = taken.ask(8, 1, taken.start);
+        if ended {
+            taken.ahead.end(taken.group.id);
+        }
+        // After a reset it would be taken off what was counted since.
+        assert_eq!(ticket.unwrap().lost(), if ended { 10 } else { 0 });
+        assert_eq!(taken.trip(8, 1, taken.start), 0);
+    }
+}
+
+#[test]
+fn whoever_stands_still_keeps_nobody_waiting_for_him() {
+    let taken = Taken::new();
+    for _ in 0..8 {
+        assert!(taken.take(1, taken.start).is_some());
+    }
+    let (ticket, _) = taken.ask(8, 1, taken.start);
+    let (left, more) = taken.ahead.sweep(taken.start + 3 * LIFE);
+    assert!(left.is_empty() && !more);
+    // He is known all the same, when he is back.
+    let found = taken.found(900, taken.start);
+    assert_eq!(ticket.unwrap().found(found, taken.start), 10);
+    assert!(taken.ahead.sweep(taken.start).1);
+}
+
+/// The units that a trip would take of what a process has seen, and whether that was changed since.
+fn units_of_a_trip(inner: &Arc<Inner>, changes: bool) -> Option<u32> {
+    const REQUESTS: u32 = 8;
+    let quota = quota(Taken::LIMIT);
+    let hit = Hit::new(b"key", quota, 1);
+    let id = group_identity(&inner.identities, &[hit]);
+    let mut together = Together::new(Group::new(id, &inner.identities, &inner.store, &[hit]));
+    for _ in 0..REQUESTS {
+        let (answer, _) = tokio::sync::oneshot::channel();
+        together.callers.push(Caller {
+            costs: Costs::of(&[hit]),
+            said: 0,
+            since: Instant::now(),
+            answer,
+        });
+    }
+    let limit = &together.group.limits[0];
+    let out = Out {
+        now: Now::exactly(START),
+        started: Instant::now(),
+        drives: true,
+    };
+    let times = out.now.times(&quota);
+    let fresh = Placed::new(limit, &times, REQUESTS, &inner.expiring, None);
+    inner.expiring.remember(id, fresh.part());
+    let mut placed = Placed::new(limit, &times, REQUESTS, &inner.expiring, None);
+    placed.change = inner.kept.change(id);
+    if changes {
+        inner.drop_ahead(limit);
+    }
+    // What the last trip found.
+    for _ in 0..TRIPS {
+        let wish = Wish {
+            id,
+            limit: Taken::LIMIT,
+            cost: 1,
+            requests: REQUESTS,
+            until: out.started,
+        };
+        let (ticket, _) = inner.ahead.ask(&wish, out.started);
+        let found = Found {
+            limit: Taken::LIMIT,
+            room: 900,
+            reset_after: Duration::ZERO,
+            until: out.started,
+            counted: CountedAt {
+                group: Arc::clone(&together.group),
+                segment: 7,
+                now: out.now,
+                asked: out.started,
+            },
+        };
+        ticket?.found(found, out.started);
+    }
+    let mut asking = [Asking::Window(placed)];
+    let ticket = inner.take_ahead(&together, &mut asking, &[times], out);
+    let [Asking::Window(placed)] = asking else {
+        return None;
+    };
+    assert_eq!(
+        placed.units,
+        REQUESTS + ticket.as_ref().map_or(0, |ticket| ticket.units)
+    );
+    ticket.map(|ticket| ticket.units)
+}
+
+#[test]
+fn who_looked_before_a_block_takes_nothing_after_it() {
+    let store = RedisStore::new("redis://localhost").unwrap();
+    let inner = RedisRateLimits::new(store).units_ahead(10).0;
+    assert_eq!(units_of_a_trip(&inner, false), Some(8));
+    assert_eq!(units_of_a_trip(&inner, true), None);
 }
 
 #[test]
