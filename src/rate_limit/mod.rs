@@ -28,8 +28,8 @@
 //!
 //! | quota | algorithm | a window holds | memory of a key |
 //! |---|---|---|---|
-//! | as it is | [`SlidingWindow`], in [segments](Quota::segments) | at most the limit | small, the same for any use |
-//! | [`exact`](Quota::exact) | [`SlidingLog`] | at most the limit, and no room is withheld | 8 bytes a unit |
+//! | as it is | [`SlidingWindow`], in [segments](Quota::segments) | at most the limit | small |
+//! | [`exact`](Quota::exact) | [`SlidingLog`] | at most the limit, and no room is withheld | from 8 to 16 bytes a unit |
 //! | [`burst`](Quota::burst) | [`Gcra`], a steady pace | at most the limit and the burst | smallest |
 //!
 //! Each is a pure function of state, quota, cost and time, in whole numbers.
@@ -144,6 +144,8 @@
 //! | 16 | 40 | 40 or 88 | 40 or 120 |
 //! | 32 | 88 | 120 | 184 |
 //! | 60 | 120 | 184 | 296 |
+//!
+//! What is counted exactly has a record of 48 bytes, or of at most twice the 8 bytes that each unit takes.
 //!
 //! Tables double as they fill, at three quarters or so, and keep their size. So the heap a live key takes
 //! is at most eight thirds of its place: with 16 segments 69 to 70 bytes a key were measured at 10,000 and at

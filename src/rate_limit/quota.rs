@@ -9,7 +9,7 @@ use crate::config::ConfigError;
 pub const MAX_SEGMENTS: u32 = 60;
 
 /// What a quota is cut into unless it says otherwise: a unit comes back at most a sixteenth of the window
-/// late, and most keys' counts need half a cache line.
+/// late, and the counts of most keys take half a cache line.
 const DEFAULT_SEGMENTS: u32 = 16;
 
 const MIN_WINDOW: u64 = 1_000_000;
@@ -123,8 +123,8 @@ impl Quota {
     /// Replaces the number of segments, from 1 to [`MAX_SEGMENTS`].
     ///
     /// A unit comes back at most one segment late, so under sustained demand at least `n / (n + 1)` of the
-    /// limit is served: 94 % with 16, 98 % with 60. More segments cost memory for each key (see
-    /// [`MemoryStore`](crate::store::MemoryStore)) and a little time; the promise that no window holds more
+    /// limit is served: 94 % with 16, 98 % with 60. More segments cost [memory](crate::rate_limit#memory) for each
+    /// key and a little time; the promise that no window holds more
     /// than the limit is kept with any number.
     ///
     /// # Panics
@@ -160,7 +160,7 @@ impl Quota {
     }
 
     /// Counts exactly: the time of each unit is kept, so that it comes back to the nanosecond and no room
-    /// is ever withheld. For small limits (a sign-in's), as a key takes 8 bytes for each unit.
+    /// is ever withheld. For small limits (a sign-in's), as a key takes from 8 to 16 bytes for each unit.
     ///
     /// # Panics
     ///

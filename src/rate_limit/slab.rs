@@ -3,7 +3,7 @@
 
 /// The bytes of records. The first hold windows of 16 segments with counts of two bytes and of four, then
 /// windows of up to 60 segments, and all of them logs.
-const SIZES: [usize; 7] = [48, 80, 144, 256, 1_024, 2_048, 8_192];
+const SIZES: [usize; 9] = [48, 80, 144, 256, 512, 1_024, 2_048, 4_096, 8_192];
 
 /// Stands for no record, and where records end.
 const NONE: u32 = u32::MAX;
@@ -69,7 +69,7 @@ impl Slabs {
 impl Slab {
     fn take(&mut self, most: usize) -> u32 {
         if self.free == NONE {
-            self.grow(most);
+            return self.add(most);
         }
         let index = self.free;
         let next = self.record(index).first_chunk().copied();
@@ -83,20 +83,22 @@ impl Slab {
         self.free = index;
     }
 
-    /// Twice as many records, all of the new ones free.
+    /// One more record. Room is made for twice as many, but not touched before it is needed: of the largest
+    /// that would be tens of megabytes at once, under the lock.
     #[cold]
-    fn grow(&mut self, most: usize) {
+    fn add(&mut self, most: usize) -> u32 {
         let old = self.bytes.len() / self.size;
-        let new = (2 * old).min(most).max(old + 1);
-        self.bytes.reserve_exact((new - old) * self.size);
-        self.bytes.resize(new * self.size, 0);
-        for index in (old..new).rev() {
-            #[allow(
-                clippy::cast_possible_truncation,
-                reason = "fewer than places in a table"
-            )]
-            self.give_back(index as u32);
+        if self.bytes.capacity() < (old + 1) * self.size {
+            let new = (2 * old).min(most).max(old + 1);
+            self.bytes.reserve_exact((new - old) * self.size);
         }
+        self.bytes.resize((old + 1) * self.size, 0);
+        #[allow(
+            clippy::cast_possible_truncation,
+            reason = "fewer than places in a table"
+        )]
+        let index = old as u32;
+        index
     }
 
     #[inline]

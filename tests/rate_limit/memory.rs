@@ -101,7 +101,7 @@ fn large_counts_of_many_more_keys_than_there_is_room_for_take_no_more_room() {
     for (quota, record) in [
         (Quota::per_hour(1_000), 48),
         (Quota::per_hour(100_000).segments(60), 256),
-        (Quota::per_hour(60).exact(), 1_024),
+        (Quota::per_hour(60).exact(), 512),
     ] {
         let store = MemoryStore::bounded(1_024);
         let cost = if quota.limit() == 60 { 1 } else { 300 };
