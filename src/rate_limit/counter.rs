@@ -59,6 +59,16 @@ impl Counter {
         }
     }
 
+    /// How far ahead of the clock what is counted is, in nanoseconds: 0 unless the clock was set back. A pace that
+    /// is more than a minute ahead is moved.
+    pub(super) fn ahead(&self, quota: &Quota, now: u64) -> u64 {
+        match self {
+            Self::Window(window) => window.ahead(quota, now),
+            Self::Log(log) => log.ahead(now),
+            Self::Pace(_) => 0,
+        }
+    }
+
     /// Counts units for which there is room.
     pub(super) fn take(&mut self, quota: &Quota, cost: u32, now: u64) {
         match self {

@@ -7,6 +7,7 @@ use super::{
     blocks::Blocks,
     decision::Room,
     identity::{Identities, Identity},
+    state::NANOS,
     table::{Table, WAYS, lifetime_code},
 };
 
@@ -39,8 +40,7 @@ impl Stored {
     pub(super) fn new(quota: Quota) -> Self {
         Self {
             quota,
-            // A second more, as the second of the last request may have been about to end.
-            code: lifetime_code(quota.view_nanos() / 1_000_000_000 + 2),
+            code: lifetime_code(lifetime(&quota, 0)),
         }
     }
 }
@@ -190,4 +190,11 @@ impl Shard {
         // Nothing panics halfway through a change, so a poisoned lock guards whole counts.
         self.0.lock().unwrap_or_else(PoisonError::into_inner)
     }
+}
+
+/// The seconds from when a key was last asked for until its counts have left the window, if they are from so many
+/// nanoseconds later than that.
+pub(super) fn lifetime(quota: &Quota, ahead: u64) -> u64 {
+    // A second more, as the second of the last request may have been about to end.
+    quota.view_nanos().saturating_add(ahead) / NANOS + 2
 }

@@ -3,7 +3,7 @@
 use super::{
     Algorithm, Decision, Quota, SlidingWindow,
     counter::Counter,
-    counters::Located,
+    counters::{Located, lifetime},
     decision::Room,
     state::seconds,
     table::{At, Held, Table},
@@ -34,7 +34,7 @@ impl Table {
         cost: u32,
         now: u64,
     ) -> (Option<Room>, Option<At>) {
-        let Some(at) = self.find(hit.key, hit.code) else {
+        let Some(at) = self.find(hit.key) else {
             return (None, None);
         };
         let (quota, count) = (hit.quota, hit.cost > 0);
@@ -83,7 +83,7 @@ impl Table {
 
     /// Takes back units that were counted at that time. What is not there takes no place for it.
     pub(super) fn give_back(&mut self, hit: &Located<'_>, counted: u64, now: u64, most: usize) {
-        if let Some(at) = self.find(hit.key, hit.code) {
+        if let Some(at) = self.find(hit.key) {
             let mut counter = self.counter(hit, Some(at), now);
             counter.give_back(hit.quota, hit.cost, counted, now);
             self.write(hit, at, &counter, most);
@@ -92,7 +92,7 @@ impl Table {
 
     /// Counts units as far as there is room for them.
     pub(super) fn charge(&mut self, hit: &Located<'_>, now: u64, most: usize) {
-        let place = self.find(hit.key, hit.code);
+        let place = self.find(hit.key);
         let mut counter = self.counter(hit, place, now);
         counter.charge(hit.quota, hit.cost, now);
         self.keep(hit, place, &counter, now, most);
@@ -123,9 +123,14 @@ impl Table {
         now: u64,
         most: usize,
     ) {
-        let now = seconds(now);
-        let at = place.unwrap_or_else(|| self.claim(hit.key, hit.code, now, most));
-        self.touch(at, now);
+        let second = seconds(now);
+        let at = place.unwrap_or_else(|| self.claim(hit.key, hit.code, second, most));
+        self.touch(at, second);
+        // By a clock that was set back: it may be set forth again before what is counted has left the window.
+        let ahead = counter.ahead(hit.quota, now);
+        if ahead > 0 {
+            self.outlast(at, lifetime(hit.quota, ahead));
+        }
         self.write(hit, at, counter, most);
     }
 

@@ -88,10 +88,15 @@ impl SlidingLog {
         self.times.drain(until.saturating_sub(cost as usize)..until);
     }
 
+    /// How far ahead of the clock the newest unit was counted, in nanoseconds.
+    pub(super) fn ahead(&self, now: u64) -> u64 {
+        let newest = self.times.last().copied().unwrap_or(0);
+        newest.saturating_sub(now)
+    }
+
     /// Forgets what has left the window, and says how many units more fit.
     pub(super) fn room(&mut self, quota: &Quota, now: u64) -> u32 {
-        let newest = self.times.last().copied().unwrap_or(0);
-        if is_beyond_belief(quota, newest.saturating_sub(now)) {
+        if is_beyond_belief(quota, self.ahead(now)) {
             self.times.fill(now);
         }
         let window = quota.window_nanos();

@@ -40,7 +40,7 @@ impl RateLimitStore for MemoryStore {
             let hit = Hit::new(key, *quota, 0);
             let hit = counters.locate(&hit);
             counters.blocks.lift(hit.key);
-            counters.shard(&hit).lock().forget(hit.key, hit.code);
+            counters.shard(&hit).lock().forget(hit.key);
         }))
     }
 

@@ -4,7 +4,7 @@
 pub(super) const OLDER: usize = 16;
 
 /// How far ahead of the clock counts are believed at least, in seconds, as
-/// [windows](super::SlidingWindow) do. What is counted for longer than that outlives such a clock.
+/// [windows](super::SlidingWindow) do. What is farther ahead has a longer lifetime for it.
 const BELIEVED_AHEAD: i32 = 60;
 
 /// How far from the last time, in seconds, 24 bits of a segment's number surely say which it is.
@@ -20,7 +20,7 @@ pub(super) const NANOS: u64 = 1_000_000_000;
 #[derive(Clone, Copy, Debug, Default)]
 #[repr(C)]
 pub(super) struct State {
-    /// When its key was last asked for, in seconds since the epoch, wrapping.
+    /// When its key was last asked for, in seconds since the epoch, wrapping: times are told apart within 68 years.
     pub(super) touched: u32,
     /// The lower 24 bits of the newest segment's number, then what it holds.
     pub(super) newest: u32,

@@ -89,7 +89,7 @@ impl Table {
 
     /// The place of a key that is there.
     #[inline]
-    pub(super) fn find(&self, key: Identity, code: u64) -> Option<At> {
+    pub(super) fn find(&self, key: Identity) -> Option<At> {
         let spread = key.spread();
         let [block, other] = self.choices(spread)?;
         let way = preferred(spread);
@@ -99,8 +99,7 @@ impl Table {
         if places[way].is_of(key) {
             return Some(At { block, way });
         }
-        self.search(block, key, code)
-            .or_else(|| self.search(other, key, code))
+        self.search(block, key).or_else(|| self.search(other, key))
     }
 
     /// A place for a key that is not there: free, or of counts that have left the window, or, when the
@@ -135,8 +134,8 @@ impl Table {
     }
 
     /// Frees the place of a key, if it has one.
-    pub(super) fn forget(&mut self, key: Identity, code: u64) {
-        if let Some(at) = self.find(key, code) {
+    pub(super) fn forget(&mut self, key: Identity) {
+        if let Some(at) = self.find(key) {
             self.free(at);
         }
     }
@@ -192,6 +191,13 @@ impl Table {
         self.place(at).state.touch(now);
     }
 
+    /// Keeps what is counted at a place for so many seconds after its key was last asked for, if that is longer
+    /// than it would be kept.
+    pub(super) fn outlast(&mut self, at: At, seconds: u64) {
+        let tag = &mut self.blocks[at.block].tags[at.way];
+        *tag = *tag & !LIFETIME | lifetime_code(seconds).max(*tag & LIFETIME);
+    }
+
     /// The keys that have a place, those included whose counts have left the window.
     pub(super) fn keys(&self) -> usize {
         self.taken
@@ -217,12 +223,12 @@ impl Table {
     }
 
     /// The place of a key in a block.
-    fn search(&self, block: usize, key: Identity, code: u64) -> Option<At> {
+    fn search(&self, block: usize, key: Identity) -> Option<At> {
         let Block { tags, places } = &self.blocks[block];
         let way = tags
             .iter()
             .zip(places)
-            .position(|(tag, place)| *tag == key.second | code && place.is_of(key))?;
+            .position(|(tag, place)| *tag & !LIFETIME == key.second && place.is_of(key))?;
         Some(At { block, way })
     }
 

@@ -136,11 +136,13 @@ impl SlidingWindow {
     }
 
     fn is_beyond_belief(&self, quota: &Quota, now: u64) -> bool {
-        let ahead = self
-            .newest
-            .saturating_mul(quota.segment_nanos())
-            .saturating_sub(now);
-        is_beyond_belief(quota, ahead)
+        is_beyond_belief(quota, self.ahead(quota, now))
+    }
+
+    /// How far ahead of the clock the newest segment begins, in nanoseconds.
+    pub(super) fn ahead(&self, quota: &Quota, now: u64) -> u64 {
+        let start = self.newest.saturating_mul(quota.segment_nanos());
+        start.saturating_sub(now)
     }
 
     /// What the segments in view hold together, and the age of the oldest that holds anything.

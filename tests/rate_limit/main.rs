@@ -8,6 +8,7 @@
 
 mod algorithms;
 mod allocations;
+mod attack;
 mod clock;
 mod fields;
 mod hostile;
