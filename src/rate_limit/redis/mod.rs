@@ -244,7 +244,8 @@ impl RedisRateLimits {
     /// Where many requests ask about one key, most of what a decision costs is the way to Redis. With units ahead a
     /// trip that goes anyway counts some more than its requests need, and the requests that come next have them at
     /// once, without a trip: as many as there were requests the first time, then up to twice as many each time
-    /// that all were had, up to this many.
+    /// that all were had, up to this many. It is worth it where a process has a few dozen requests about one key
+    /// at a time, as under a limit for a whole service; and not for limits of each client.
     ///
     /// - The limit holds as it does without: a unit is counted in Redis before anybody has it, and had only
     ///   while the server's time, with all that is uncertain of it, is still in the segment that it was counted in;

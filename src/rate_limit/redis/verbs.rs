@@ -197,7 +197,7 @@ impl Inner {
 
     /// Forgets a key and lifts its block.
     pub(super) async fn reset(self: &Arc<Self>, limit: &Limit, now: Now) -> Result<(), StoreError> {
-        self.end_ahead(limit);
+        self.give_back_ahead(limit);
         let times = self.time.of_key(now, &limit.quota, limit.id);
         self.time.forget(limit.id);
         let mut delete = command("DEL", 6, 5 * limit.name.len());
@@ -210,7 +210,7 @@ impl Inner {
             delete.arg(&limit.name);
         }
         let deleted = self.store.command::<i64>(&delete, self.call()).await;
-        self.drop_ahead(limit);
+        self.discard_ahead(limit);
         deleted.map(drop)
     }
 
@@ -221,7 +221,7 @@ impl Inner {
         span: Duration,
         now: Now,
     ) -> Result<(), StoreError> {
-        self.end_ahead(limit);
+        self.give_back_ahead(limit);
         let nanos = u64::try_from(span.as_nanos()).unwrap_or(u64::MAX);
         let until = now.times(&limit.quota).asked.saturating_add(nanos);
         let mut set = command("SET", 5, limit.name.len() + 32);
@@ -231,7 +231,7 @@ impl Inner {
         // What it holds says when it is over.
         set.arg(Expiry::after(span.saturating_add(BLOCK_SLACK)));
         let blocked = self.store.command::<String>(&set, self.call()).await;
-        self.drop_ahead(limit);
+        self.discard_ahead(limit);
         blocked.map(drop)
     }
 }

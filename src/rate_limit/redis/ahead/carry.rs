@@ -174,7 +174,7 @@ impl Inner {
     }
 
     /// Ends the units ahead of a limit that is about to be changed, and gives them back.
-    pub(in crate::rate_limit::redis) fn end_ahead(self: &Arc<Self>, limit: &Limit) {
+    pub(in crate::rate_limit::redis) fn give_back_ahead(self: &Arc<Self>, limit: &Limit) {
         if self.ahead.is_on()
             && let Some(left) = self.ahead.end(limit.id)
         {
@@ -184,7 +184,7 @@ impl Inner {
 
     /// Ends those that were taken while it was changed. Whether what they were counted in is still there is not
     /// known, so they stay counted.
-    pub(in crate::rate_limit::redis) fn drop_ahead(&self, limit: &Limit) {
+    pub(in crate::rate_limit::redis) fn discard_ahead(&self, limit: &Limit) {
         if self.ahead.is_on() {
             // Whoever sets out after this must not go by what was read before.
             self.changed(limit.id);

@@ -16,6 +16,9 @@
 //!    for that. What cannot be given back stays counted until its segment leaves.
 //! 6. A reset or a block by this process ends all that it has, which is given back before, and those on their
 //!    way, which stay counted: they may be gone already.
+//!
+//! So a unit is asked for by a trip that is *away*, *held* once it is counted, and then either had by a request or
+//! *left*, and what is left goes back.
 
 mod busy;
 mod carry;

@@ -236,7 +236,7 @@ fn units_of_a_trip(inner: &Arc<Inner>, changes: bool) -> Option<u32> {
     let mut placed = Placed::new(limit, &times, REQUESTS, &inner.expiring, None);
     placed.change = inner.kept.change(id);
     if changes {
-        inner.drop_ahead(limit);
+        inner.discard_ahead(limit);
     }
     // What the last trip found.
     for _ in 0..TRIPS {
