@@ -130,7 +130,8 @@
 //! here besides.
 //!
 //! Four processes that shared 1,000 requests in 10 s under full load for a minute, two of them with clocks 3 s
-//! ahead, let in 6,000 of 730,000: 1,000 in the fullest window, and from 1,438 to 1,543 each.
+//! ahead, let in 6,000 of 1,440,000: 1,000 in the fullest window, and from 1,475 to 1,528 each, or with units ahead
+//! from 1,380 to 1,661.
 //!
 //! # Memory
 //!
