@@ -10,7 +10,7 @@ use super::{
 };
 
 impl Table {
-    /// Decides about `cost`, and counts the hit's own if there is room.
+    /// Decides about `cost`, and counts the hit's own if there is room: that is 0 where somebody only looks.
     #[inline]
     pub(super) fn decide(
         &mut self,

@@ -22,9 +22,11 @@ pub(super) const NANOS: u64 = 1_000_000_000;
 pub(super) struct State {
     /// When its key was last asked for, in seconds since the epoch, wrapping: times are told apart within 68 years.
     pub(super) touched: u32,
-    /// The lower 24 bits of the newest segment's number, then what it holds.
+    /// The lower 24 bits of the newest segment's number, then what it holds. Of a large window, the size of its
+    /// record stands in place of what it holds; of a log, only that; a pace has a mark that says that it lies here.
     pub(super) newest: u32,
-    /// What each of the segments before it holds, the newest first.
+    /// What each of the segments before it holds, the newest first. Of a large window, what `large.rs` says; of a
+    /// log, which record it has; the whole of a pace.
     pub(super) older: [u8; OLDER],
 }
 
